@@ -1,0 +1,55 @@
+/*
+ * file.h: reading mapped files, writing so that a reader sees the whole result or none of it, and hashes.
+ */
+#ifndef UL_FILE_H
+#define UL_FILE_H
+
+#include "base/base.h"
+
+typedef struct ul_map {
+	const unsigned char *data; /* read-only pages */
+	size_t len;
+} ul_map;
+
+bool ul_map_open(ul_map *m, const char *path, ul_err *err); /* an empty file maps to data = "", len = 0 */
+void ul_map_close(ul_map *m);
+bool ul_file_read(ul_buf *out, const char *path, size_t limit, ul_err *err); /* refuses files over `limit` bytes */
+bool ul_file_exists(const char *path);
+bool ul_is_dir(const char *path);
+char *ul_path_join(ul_arena *a, const char *dir, const char *name);
+bool ul_mkdirs(const char *path, ul_err *err);
+bool ul_remove_tree(const char *path, ul_err *err);
+
+/* One file: written aside (path.XXXXXX in the same directory), fsynced, renamed over `path`, directory fsynced. */
+bool ul_file_write(const char *path, const void *data, size_t n, ul_err *err);
+
+/* One directory: everything is written below stage.dir, which lies beside the target; commit fsyncs each file, then renames.
+ * A target that exists and is not empty is refused unless `force` (then the old one is removed only after the rename). */
+typedef struct ul_stage {
+	char target[4096], dir[4096];
+	bool force, open;
+} ul_stage;
+
+bool ul_stage_begin(ul_stage *s, const char *target, bool force, ul_err *err);
+bool ul_stage_commit(ul_stage *s, ul_err *err);
+void ul_stage_abort(ul_stage *s); /* removes what was written; harmless after commit */
+
+/* A sink writes one large file piece by piece and reports a full disk at the piece that failed. */
+typedef struct ul_sink ul_sink;
+ul_sink *ul_sink_open(const char *path, ul_err *err);
+bool ul_sink_write(ul_sink *s, const void *data, size_t n, ul_err *err);
+bool ul_sink_close(ul_sink *s, ul_err *err); /* fsync and close; frees the sink in every case */
+
+/* SHA-256, hex with NUL (65 bytes). */
+typedef struct ul_sha ul_sha;
+ul_sha *ul_sha_new(void);
+void ul_sha_add(ul_sha *s, const void *data, size_t n);
+void ul_sha_end(ul_sha *s, char hex[65]); /* frees s */
+void ul_sha256(const void *data, size_t n, char hex[65]);
+bool ul_sha256_file(const char *path, char hex[65], ul_err *err);
+
+/* Tests kill the process here: UNLEARN_CRASH_AT=name[:count] makes the count-th passage end in SIGKILL.
+ * Names in use: write, fsync, rename, manifest. */
+void ul_crash_point(const char *name);
+
+#endif

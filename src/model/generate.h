@@ -1,0 +1,39 @@
+/*
+ * generate.h: decoding with a key/value cache; many prompts and samples in one batch.
+ */
+#ifndef UL_GENERATE_H
+#define UL_GENERATE_H
+
+#include "model/model.h"
+
+typedef struct ul_gen_config {
+	int max_new;          /* tokens */
+	double temperature;   /* 0 = greedy */
+	double temperature_from; int temperature_steps; /* falls linearly from `from` to `temperature` over the first steps (Carlini et al. 2021); 0 = off */
+	int top_k;            /* 0 = all */
+	double top_p;         /* 1 = all */
+	int beams;            /* 1 = none; sum of log-probabilities, no length penalty */
+	int samples;          /* per prompt; with beams: how many of the best beams are returned */
+	const char *const *stop; /* strings, NULL-terminated, or NULL; the text is cut before them */
+	bool ignore_eos;
+	uint64_t seed;        /* stream (seed, "generate", prompt · 65536 + sample) */
+	int batch;            /* sequences decoded together, 0 = by memory */
+	bool (*on_token)(void *ud, int prompt, int sample, int id); /* streaming; false stops; or NULL */
+	void *ud;
+} ul_gen_config;
+
+enum ul_finish { UL_FINISH_LENGTH, UL_FINISH_EOS, UL_FINISH_STOP, UL_FINISH_CONTEXT };
+
+typedef struct ul_gen { /* one continuation, prompt excluded */
+	int prompt, sample;
+	int *ids, n;
+	char *text;           /* NULL without a tokenizer */
+	double logp;          /* sum over ids */
+	enum ul_finish finish;
+} ul_gen;
+
+/* out: [n * samples], prompt-major, in arena a. Prompts longer than the context minus one are refused. */
+bool ul_generate(ul_model *m, const ul_ids *prompt, int n, const ul_gen_config *c, ul_arena *a, ul_gen **out, ul_err *err);
+ul_gen_config ul_gen_greedy(int max_new);
+
+#endif

@@ -1,0 +1,148 @@
+/*
+ * model.h: a checkpoint in memory, its architecture, and one forward pass through it.
+ */
+#ifndef UL_MODEL_H
+#define UL_MODEL_H
+
+#include "base/json.h"
+#include "tensor/tensor.h"
+#include "text/text.h"
+
+typedef struct ul_arch ul_arch;
+
+/* Hyper-parameters under the names of Hugging Face's config.json, filled by the architecture's `read_config`. */
+typedef struct ul_config {
+	int layers, hidden, heads, kv_heads, head_dim, ffn, vocab, context;
+	double norm_eps;
+	enum ul_act act;
+	bool tied;             /* head is the embedding */
+	bool parallel;         /* NeoX: attention and MLP read the same input */
+	bool qkv_bias, o_bias, mlp_bias, qk_norm;
+	int rot;               /* rotated columns per head */
+	double rope_theta, rope_theta_local;
+	double *inv_freq, *inv_freq_local; /* [rot / 2], scaling (linear, llama3, …) already applied */
+	double rope_scale;
+	int window;            /* sliding window, 0 = none */
+	const unsigned char *local; /* [layers] 1 = this layer uses the window and the local rope (Gemma 3, Qwen) */
+	double attn_scale;     /* on q·k */
+	double embed_scale;
+	int bos, eos[8], eos_n;
+} ul_config;
+
+/* Every slot an architecture may use; NULL where it has none. Vectors are biases or norm weights. */
+typedef struct ul_layer {
+	ul_param *norm1, *norm1_b, *norm2, *norm2_b;       /* before attention, before MLP */
+	ul_param *post1, *post2;                           /* after attention, after MLP (Gemma 3) */
+	ul_param *q, *q_b, *k, *k_b, *v, *v_b, *o, *o_b;
+	ul_param *qkv, *qkv_b;                             /* fused (NeoX per head, GPT-2 side by side) */
+	ul_param *q_norm, *k_norm;
+	ul_param *gate, *up, *up_b, *down, *down_b;
+} ul_layer;
+
+struct ul_model {
+	ul_arena arena;
+	const ul_arch *arch;
+	const ul_backend *be;
+	ul_config cfg;
+	json_t *config;      /* config.json as read, or made from a GGUF's keys: kept for saving */
+	ul_tok *tok;         /* or NULL: rows of ids only */
+	ul_param *embed, *pos_embed, *norm, *norm_b, *head, *head_b; /* head == embed when tied */
+	ul_layer *layer;     /* [layers] */
+	ul_param **param;    /* all of the above once each, in the order of the state dict */
+	int params;
+	struct ul_adapter *adapter; /* the PEFT adapter attached last, or NULL: model/lora.h */
+	char *path;          /* as opened */
+	char sha256[65];     /* over the weight files' bytes, in name order; filled on demand by ul_model_hash */
+	void *files;         /* mapped checkpoints */
+};
+
+/* ---- sites: the same names in every architecture ---- */
+
+enum ul_site {
+	UL_SITE_EMBED,    /* [rows, hidden] after the embedding; layer 0 */
+	UL_SITE_BLOCK,    /* output of block `layer` (residual stream) */
+	UL_SITE_ATTN_OUT, /* what attention adds to the residual stream */
+	UL_SITE_MLP_OUT,  /* what the MLP adds */
+	UL_SITE_DOWN_IN,  /* input of the MLP's last matrix [rows, ffn] */
+	UL_SITE_FINAL,    /* after the last norm, before the head */
+};
+/* Return h to observe, another value to intervene, NULL to stop the pass there (ul_forward then returns the tapped value). */
+typedef ul_val *(*ul_tap_fn)(void *ud, enum ul_site site, int layer, ul_val *h);
+
+typedef struct ul_cache { /* one ul_kv per layer */
+	ul_kv *layer;
+	int layers;
+} ul_cache;
+bool ul_cache_init(ul_cache *c, const ul_model *m, int slots, int capacity, ul_err *err);
+void ul_cache_release(ul_cache *c);
+void ul_cache_copy_slot(ul_cache *c, int from, int to); /* beams, shared prefixes */
+
+typedef struct ul_pass {
+	ul_tape *tape;
+	const int *ids;      /* [span.start[span.n]] */
+	const int *pos;      /* position of each row inside its sequence */
+	ul_span span;
+	ul_val *soft;        /* NULL, or rows that replace the embedding lookup (soft prompts): [rows, hidden], already scaled */
+	ul_cache *cache;     /* decoding, or NULL */
+	const int *slot;     /* [span.n] with cache */
+	ul_tap_fn tap;
+	void *ud;
+	unsigned tap_sites;  /* bit 1 << site: which ones call tap; block recompute is switched off for tapped layers */
+	bool stopped;        /* set when a tap ended the pass */
+} ul_pass;
+
+/* [rows, hidden] after the final norm. The head is applied by the caller: ul_head_logp(h, m->head, m->head_b, …). */
+ul_val *ul_forward(ul_model *m, ul_pass *p);
+
+/* For architectures: called at each site; true = go on with *h. */
+bool ul_tap(ul_pass *p, enum ul_site site, int layer, ul_val **h);
+typedef ul_val *(*ul_block_fn)(ul_model *m, ul_pass *p, int layer, ul_val *h);
+/* Runs the blocks in order, each under ul_recompute where the tape asks for it. NULL when a tap stopped the pass (value in *stopped_at). */
+ul_val *ul_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block);
+
+/* ---- an architecture: one file under model/arch/, forward only ---- */
+
+typedef struct ul_slot {       /* where a tensor lives and what it is called */
+	size_t offset;             /* into ul_layer, or into ul_model when !per_layer */
+	bool per_layer;
+	const char *hf, *gguf;     /* "model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight" */
+	const char *rows, *cols;   /* dimension words: "hidden", "heads*head_dim", "kv", "ffn", "vocab", "3*hidden", "1" … */
+	unsigned flags;
+} ul_slot;
+enum { UL_SLOT_OPTIONAL = 1, UL_SLOT_TRANSPOSED = 2, UL_SLOT_VECTOR = 4, UL_SLOT_PLUS_ONE_GGUF = 8 /* GGUF stores 1 + w */,
+       UL_SLOT_Q = 16, UL_SLOT_K = 32 /* GGUF permutes these rows (llama) */ };
+
+typedef struct ul_gguf ul_gguf;
+struct ul_arch {
+	const char *name;                 /* file and user name: "llama" */
+	const char *const *model_types;   /* config.json's model_type values, NULL-terminated: "llama", "mistral", "qwen2", "qwen3" */
+	const char *const *ggufs;         /* general.architecture values */
+	bool (*read_config)(const json_t *config, ul_config *c, ul_arena *a, ul_err *err);
+	json_t *(*gguf_config)(const ul_gguf *g, ul_err *err); /* a config.json that says the same */
+	const ul_slot *slots;             /* ends with {0} (hf == NULL) */
+	ul_val *(*forward)(ul_model *m, ul_pass *p);
+	const char *const *linears;       /* PEFT module names of the linear layers: "q_proj", … NULL-terminated */
+	const char *const *mlp;           /* the MLP's among them */
+};
+extern const ul_arch *const ul_archs[]; /* generated registry, NULL-terminated */
+
+/* ---- opening and saving ---- */
+
+typedef struct ul_open {
+	const char *backend; /* NULL = "cpu" */
+	bool no_weights;     /* config and tokenizer only */
+	bool no_tokenizer;
+} ul_open;
+ul_model *ul_model_open_with(const char *path, const ul_open *o, ul_err *err);
+ul_model *ul_model_random(const json_t *config, uint64_t seed, const char *backend, ul_err *err); /* from scratch: N(0, 0.02), norms 1 */
+ul_model *ul_model_clone(const ul_model *m, ul_err *err); /* frozen copy of the weights as they are now (a reference); tokenizer shared not owned */
+bool ul_model_hash(ul_model *m, ul_err *err);
+const char *ul_model_resolve(const char *path, ul_arena *a, ul_err *err); /* run folder, org/name in the local cache -> directory or .gguf */
+json_t *ul_model_preset(const char *name, int vocab, ul_err *err); /* "neox-tiny", "llama-tiny", "pythia-70m", … as a config.json */
+ul_param *ul_model_param(const ul_model *m, const char *name); /* by Hugging Face name, NULL = none */
+size_t ul_model_count(const ul_model *m); /* parameters, a tied head once */
+
+enum { UL_SAVE_F32, UL_SAVE_F16, UL_SAVE_BF16 };
+bool ul_model_write(ul_model *m, const char *dir, int dtype, ul_err *err); /* into an existing (staged) directory */
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * train.h: the shared loop, the state it keeps, and the plug-in table of a method.
+ *
+ * each step    batch ─► method.loss ─► backward ─► clip ─► optimiser ─► one line of journal.jsonl
+ */
+#ifndef UL_TRAIN_H
+#define UL_TRAIN_H
+
+#include "base/option.h"
+#include "data/data.h"
+#include "model/lora.h"
+
+/* ---- settings every training verb shares (one option table: ul_train_opts) ---- */
+
+enum { UL_OPTIM_ADAMW, UL_OPTIM_SGD };
+enum { UL_SCHED_LINEAR, UL_SCHED_COSINE, UL_SCHED_CONSTANT };
+enum { UL_RETAIN_NLL, UL_RETAIN_KL };
+
+typedef struct ul_train_config {
+	double epochs;         /* of the forget (or training) data */
+	int64_t steps;         /* overrides epochs when > 0 */
+	double lr;
+	int64_t batch;         /* rows per optimiser step */
+	int64_t batch_tokens;  /* overrides batch when > 0 */
+	int64_t accumulate;    /* micro-batches per optimiser step */
+	int optim;             /* UL_OPTIM_* */
+	double beta1, beta2, eps, weight_decay, momentum;
+	int schedule;
+	double warmup;         /* steps when >= 1, a share of all steps below 1; first step at lr·1/warmup, not 0 */
+	double clip;           /* global gradient norm, 0 = off */
+	const char *lora;      /* "r=8,alpha=16,target=all-linear" or NULL = full */
+	const char *layers;    /* trainable layers "0-3,5", NULL = all */
+	int64_t max_length;
+	const char *templ, *map;
+	int retain_loss;       /* UL_RETAIN_* */
+	bool recompute;        /* blocks keep only their input */
+	int64_t seed;
+	int64_t checkpoint_every; /* steps between states; 0 = only when stopped */
+	int64_t eval_every;    /* steps; 0 = once an epoch */
+	const char *eval;      /* data file evaluated during the run, or NULL */
+} ul_train_config;
+extern const ul_opt ul_train_opts[];
+
+/* ---- the run ---- */
+
+typedef struct ul_method ul_method;
+typedef struct ul_refcache ul_refcache; /* train/reference.c: what the frozen reference said about each row, computed once */
+typedef struct ul_optim ul_optim;       /* train/optim: moments of every trainable parameter */
+
+enum ul_stream { UL_FORGET, UL_RETAIN, UL_ALT, UL_STREAMS }; /* ALT: refusals (idk), or what a method pairs with forget */
+
+struct ul_run {
+	ul_arena arena;
+	ul_model *model;
+	ul_model *ref;                  /* full training: a frozen copy, made only if the method needs one; LoRA: NULL (adapters off) */
+	const ul_method *method;
+	void *config;                   /* of the method, filled from its options */
+	ul_train_config train;
+	ul_dataset *data[UL_STREAMS];   /* NULL where absent; owned by whoever made the run */
+	ul_sampler sampler[UL_STREAMS];
+	ul_batch forget, retain, alt;   /* of this step */
+	ul_tape tape;
+	ul_arena step_arena;            /* batches of this step */
+	ul_refcache *cache[UL_STREAMS];
+	ul_param **param;               /* trainable ones */
+	int params;
+	ul_optim *optim;
+	int64_t step, steps;
+	int micro;                      /* micro-batch of this step */
+	struct { const char *name; double value; } term[8]; /* what the journal says beside the loss */
+	int terms;
+	double loss, grad_norm, lr;
+	int64_t tokens;                 /* that carried a label, so far */
+	void *state;                    /* the method's own, from begin() */
+	const char *dir;                /* where journal and state go, NULL = nowhere */
+	const ul_progress *progress;
+	FILE *journal;
+};
+
+/* ---- a method: one file under methods/ ---- */
+
+enum {
+	UL_NEEDS_REF = 1,     /* frozen reference of the start */
+	UL_NEEDS_RETAIN = 2,  /* refuses to start without retain rows */
+	UL_NEEDS_LORA = 4,
+	UL_NEEDS_ALT = 8,     /* refusals: rows of the forget prompts with another answer */
+	UL_USES_RETAIN = 16,  /* takes them when they are there */
+	UL_ALL_TOKENS = 32,   /* every token of a row is predicted, not only the labelled ones */
+	UL_NEEDS_SPANS = 64,  /* rows must say where the personal data are */
+};
+
+struct ul_method {
+	const char *name, *title, *paper;
+	const char *notes;                                   /* what is known, what is reconstructed, where it departs from the paper */
+	unsigned needs;
+	size_t config;
+	const ul_opt *opts;
+	const ul_setting *defaults;                          /* training settings the method prefers, NULL-key terminated, or NULL */
+	bool (*begin)(ul_run *r, void *config, ul_err *err);          /* optional: masks, adapters, control vectors */
+	ul_val *(*loss)(ul_run *r, const void *config);               /* most methods are only this */
+	bool (*run)(ul_run *r, const void *config, ul_err *err);      /* instead: closed-form edits, arithmetic, outer loops */
+	void (*end)(ul_run *r, void *config);                         /* optional: frees what begin made */
+};
+extern const ul_method *const ul_methods[]; /* generated registry, NULL-terminated */
+const ul_method *ul_method_find(const char *name, ul_err *err); /* names the nearest known one */
+
+/* ---- the loop ---- */
+
+/* The caller has set model, method, config, train, data[], dir, progress. Checks needs, tokenizes, makes the trainable set,
+ * fills reference caches, calls method->begin. */
+bool ul_loop_begin(ul_run *r, ul_err *err);
+bool ul_loop_step(ul_run *r, ul_err *err);
+/* Steps until done or progress->stop (then the state is saved and *stopped is set). */
+bool ul_loop_run(ul_run *r, bool *stopped, ul_err *err);
+void ul_loop_end(ul_run *r);
+double ul_schedule(const ul_train_config *c, int64_t step, int64_t steps); /* lr of step 0, 1, … */
+
+/* checkpoint.c: state/ below r->dir, written aside and renamed. Resumed = uninterrupted, bit for bit. */
+bool ul_state_save(const ul_run *r, ul_err *err);
+bool ul_state_load(ul_run *r, const char *dir, ul_err *err);
+
+/* Plain cross-entropy on the forget stream: what `unlearn train` minimises. Not in the registry of methods. */
+extern const ul_method ul_finetune;
+
+/* ---- the words methods are written with (losses.c, reference.c) ---- */
+
+ul_val *ul_token_logp(ul_run *r, ul_model *m, const ul_batch *b);  /* [labels, 1]: log p of each labelled token */
+ul_val *ul_token_logp_stats(ul_run *r, ul_model *m, const ul_batch *b, const ul_head_stats *want);
+ul_val *ul_seq_sum(ul_val *token, const ul_batch *b);              /* [seqs, 1] */
+ul_val *ul_seq_mean(ul_val *token, const ul_batch *b);             /* [seqs, 1]: sum / number of labels */
+ul_val *ul_nll(ul_run *r, const ul_batch *b);                      /* [1, 1]: mean over the labelled tokens of the batch */
+ul_val *ul_cached_ref(ul_run *r, const ul_batch *b);               /* [seqs, 1]: Σ log p under the reference, computed once per row */
+ul_val *ul_kl_to_ref(ul_run *r, const ul_batch *b);                /* [1, 1]: mean over labelled tokens of KL(ref ‖ model) */
+ul_val *ul_soft_ce_to_ref(ul_run *r, const ul_batch *b, double drop); /* [1, 1]: CE to softmax(z_ref - drop·onehot) */
+/* The retain term by --retain-loss (nll or kl) on r->retain, recorded as "retain"; NULL-safe: without retain rows a constant 0. */
+ul_val *ul_retain(ul_run *r);
+ul_val *ul_term(ul_run *r, const char *name, ul_val *x);           /* notes the value for the journal; returns x */
+/* Hidden states at the output of block `layer` for all rows of b; the pass stops there. With `reference` from the frozen start. */
+ul_val *ul_hidden(ul_run *r, const ul_batch *b, int layer, bool reference); /* [rows, hidden] */
+
+/* ---- scoring: one teacher-forced pass (score.c) ---- */
+
+enum { UL_WANT_ARGMAX = 1, UL_WANT_MOMENTS = 2, UL_WANT_GRADNORM = 4 };
+typedef struct ul_row_score {
+	int n;                /* labelled tokens */
+	double nll;           /* sum over them */
+	double *logp;         /* [n] */
+	int *target, *argmax; /* [n]; argmax with UL_WANT_ARGMAX */
+	double *mean, *var;   /* [n] with UL_WANT_MOMENTS: of log p under p */
+	unsigned char *spot;  /* [n] token overlaps a span */
+	double grad_norm;     /* UL_WANT_GRADNORM: mean over parameter tensors of ‖∂ mean NLL‖₂ */
+} ul_row_score;
+typedef struct ul_scores {
+	ul_arena arena;
+	ul_row_score *row;
+	int n;
+	int64_t tokens;
+	double seconds;
+} ul_scores;
+bool ul_score(ul_model *m, const ul_dataset *d, unsigned want, ul_scores *out, const ul_progress *p, ul_err *err);
+void ul_scores_release(ul_scores *s);
+/* Long texts in windows: stride tokens are scored per window of `window`, the rest is context. */
+bool ul_score_windows(ul_model *m, const int *ids, int n, int window, int stride, double *nll, int64_t *tokens, ul_err *err);
+
+#endif
