@@ -1,0 +1,52 @@
+/*
+ * help.c: what `unlearn help` prints, made from the tables of verbs and options.
+ */
+#include "cli/cli.h"
+
+#include <string.h>
+
+static const char head[] =
+        "unlearn makes a language model forget, and measures honestly whether it worked.\n"
+        "\n"
+        "usage: unlearn VERB [MODEL] [--option value]...\n"
+        "       unlearn help VERB      every option of VERB with its default and range\n"
+        "       unlearn methods NAME   every option of a method (also: sources, audits, archs)\n"
+        "       unlearn --version\n"
+        "\n"
+        "MODEL is a Hugging Face directory, a .gguf file, a run folder, or org/name in the local cache.\n"
+        "\n"
+        "verbs\n";
+
+static const char tail[] =
+        "\n"
+        "a first run\n"
+        "  unlearn synth -o world\n"
+        "  unlearn train --init llama-tiny --train-tokenizer 1500 --data world/full.jsonl -o target\n"
+        "  unlearn run target --method npo --forget world/forget.jsonl --retain world/retain.jsonl -o forgot\n"
+        "  unlearn audit forgot --before target --forget world/forget.jsonl --holdout world/holdout.jsonl -o audit\n";
+
+void ul_help_overview(ul_buf *out)
+{
+	ul_buf_str(out, head);
+	for (int i = 0; ul_verbs[i]; i++)
+		ul_buf_printf(out, "  %-10s %s\n", ul_verbs[i]->name, ul_verbs[i]->summary);
+	ul_buf_str(out, tail);
+}
+
+void ul_help_verb(const ul_verb *v, ul_buf *out)
+{
+	ul_buf_printf(out, "usage: unlearn %s%s%s\n\n%s\n", v->name, v->usage && *v->usage ? " " : "", v->usage ? v->usage : "", v->summary);
+	if (v->opts && v->opts[0].name) {
+		ul_buf_str(out, "\noptions\n");
+		ul_opts_help(v->opts, out);
+	}
+	for (int i = 0; v->more && v->more[i]; i++) {
+		ul_buf_str(out, i ? "\nfurther options\n" : "\noptions of training and data\n");
+		ul_opts_help(v->more[i], out);
+	}
+	ul_buf_str(out, "\ncommon options\n");
+	ul_opts_help(ul_common_opts, out);
+	if (v->plugins)
+		ul_buf_str(out, "\nA method or a source has options of its own: \"unlearn methods NAME\" and \"unlearn sources NAME\" list them;\n"
+		                "they are given here in the same way.\n");
+}
