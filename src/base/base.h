@@ -19,7 +19,7 @@
 
 bool ul_fail(ul_err *err, const char *fmt, ...) UL_PRINTF(2, 3); /* always false; the first message wins; err may be NULL */
 void ul_hint(ul_err *err, const char *fmt, ...) UL_PRINTF(2, 3); /* added to the message just given */
-bool ul_nomem(ul_err *err, size_t bytes);                        /* always false: "out of memory: N bytes wanted" */
+bool ul_nomem(ul_err *err, size_t bytes); /* always false: "out of memory: N bytes wanted" */
 
 /* Ours: an impossible state prints the condition with its shapes and aborts. Never reachable from a file or a flag. */
 #define UL_ASSERT(cond, ...) ((cond) ? (void)0 : ul_abort(__FILE__, __LINE__, #cond, __VA_ARGS__))
@@ -27,12 +27,12 @@ _Noreturn void ul_abort(const char *file, int line, const char *cond, const char
 
 /* ---- the one door to the heap: tests make the n-th call fail ---- */
 
-void *ul_malloc(size_t bytes);              /* not zeroed; NULL when out of memory */
-void *ul_calloc(size_t n, size_t size);     /* zeroed; product checked */
+void *ul_malloc(size_t bytes); /* not zeroed; NULL when out of memory */
+void *ul_calloc(size_t n, size_t size); /* zeroed; product checked */
 void *ul_realloc(void *p, size_t bytes);
 void ul_free(void *p);
 char *ul_strdup(const char *s);
-void ul_malloc_fail_at(long nth);           /* tests only: the nth call from now returns NULL; 0 switches off */
+void ul_malloc_fail_at(long nth); /* tests only: the nth call from now returns NULL; 0 switches off */
 bool ul_mul_ok(size_t a, size_t b, size_t *out); /* overflow-checked product and sum for sizes read from files */
 bool ul_add_ok(size_t a, size_t b, size_t *out);
 
@@ -52,13 +52,13 @@ typedef struct ul_mark {
 	size_t at, used;
 } ul_mark;
 
-void *ul_alloc(ul_arena *a, size_t bytes);     /* zeroed, 64-byte aligned; dies with the arena */
+void *ul_alloc(ul_arena *a, size_t bytes); /* zeroed, 64-byte aligned; dies with the arena */
 void *ul_alloc_raw(ul_arena *a, size_t bytes); /* the same, not zeroed: for memory that is written whole */
 char *ul_arena_strdup(ul_arena *a, const char *s);
 char *ul_arena_printf(ul_arena *a, const char *fmt, ...) UL_PRINTF(2, 3);
 ul_mark ul_arena_mark(const ul_arena *a);
-void ul_arena_reset(ul_arena *a, ul_mark m);   /* frees nothing to the system: the chunks are used again */
-void ul_arena_release(ul_arena *a);            /* back to a zeroed ul_arena */
+void ul_arena_reset(ul_arena *a, ul_mark m); /* frees nothing to the system: the chunks are used again */
+void ul_arena_release(ul_arena *a); /* back to a zeroed ul_arena */
 
 /* ---- growable bytes ---- */
 
@@ -83,9 +83,9 @@ typedef struct ul_rng {
 
 ul_rng ul_rng_at(uint64_t seed, const char *purpose, uint64_t index);
 uint32_t ul_rng_u32(ul_rng *r);
-double ul_rng_uniform(ul_rng *r);              /* [0, 1), 53 bits */
-double ul_rng_normal(ul_rng *r);               /* mean 0, variance 1 (Box-Muller, one of the pair) */
-uint32_t ul_rng_below(ul_rng *r, uint32_t n);  /* unbiased, n > 0 */
+double ul_rng_uniform(ul_rng *r); /* [0, 1), 53 bits */
+double ul_rng_normal(ul_rng *r); /* mean 0, variance 1 (Box-Muller, one of the pair) */
+uint32_t ul_rng_below(ul_rng *r, uint32_t n); /* unbiased, n > 0 */
 void ul_rng_shuffle(ul_rng *r, int *a, int n); /* Fisher-Yates */
 bool ul_secret_bytes(void *out, size_t n, ul_err *err); /* from the system's CSPRNG: keys of MPU and DP */
 

@@ -17,6 +17,7 @@ bool ul_file_read(ul_buf *out, const char *path, size_t limit, ul_err *err); /* 
 bool ul_file_exists(const char *path);
 bool ul_is_dir(const char *path);
 char *ul_path_join(ul_arena *a, const char *dir, const char *name);
+bool ul_path_inside(const char *dir, const char *path); /* path is dir or lies below it, links resolved; both exist */
 bool ul_mkdirs(const char *path, ul_err *err);
 bool ul_remove_tree(const char *path, ul_err *err);
 
@@ -28,6 +29,7 @@ bool ul_file_write(const char *path, const void *data, size_t n, ul_err *err);
 typedef struct ul_stage {
 	char target[4096], dir[4096];
 	bool force, open;
+	int lock; /* held while the stage is open: an unlocked one was left by a process that died */
 } ul_stage;
 
 bool ul_stage_begin(ul_stage *s, const char *target, bool force, ul_err *err);

@@ -8,8 +8,8 @@
 
 #include <jansson.h>
 
-/* Parses one value. Duplicate keys are refused, depth is capped at 64, numbers that do not fit are refused, trailing bytes are
- * refused. `what` names the text in the message ("config.json"). The caller owns the reference. */
+/* Parses one value. Duplicate keys are refused, depth is capped at 64, reals that do not fit are refused (integers beyond 64 bits
+ * become reals: tokenizer_config.json holds 10^30), trailing bytes are refused, and so is a NUL inside a string. `what` names the text in the message ("config.json"). The caller owns the reference. */
 json_t *ul_json_parse(const char *text, size_t n, const char *what, ul_err *err);
 json_t *ul_json_file(const char *path, size_t limit, ul_err *err);
 
@@ -22,6 +22,6 @@ const char *ul_json_str(const json_t *obj, const char *key); /* NULL when absent
 /* Writing: sorted keys stay as inserted, reals with 17 digits, non-finite reals become null. */
 json_t *ul_json_number(double x);
 bool ul_json_write(const char *path, const json_t *v, ul_err *err); /* indented, atomic */
-bool ul_json_line(ul_buf *out, const json_t *v);                    /* one compact line with '\n' */
+bool ul_json_line(ul_buf *out, const json_t *v); /* one compact line with '\n' */
 
 #endif

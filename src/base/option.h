@@ -9,7 +9,7 @@
 
 enum ul_opt_type {
 	UL_OPT_BOOL, /* bool: yes|no|true|false|1|0; on the command line the bare flag means yes */
-	UL_OPT_INT,  /* int64_t */
+	UL_OPT_INT, /* int64_t */
 	UL_OPT_REAL, /* double */
 	UL_OPT_TEXT, /* const char *, copied into the arena given to ul_opts_set */
 	UL_OPT_ENUM, /* int: index into `choices`, which is "a|b|c" */
@@ -18,13 +18,13 @@ enum ul_opt_type {
 typedef struct ul_opt {
 	const char *name; /* as typed: "max-length"; the config key is the same (with '-' or '_') */
 	enum ul_opt_type type;
-	size_t offset;       /* offsetof(struct config, field) */
-	const char *def;     /* default as text, NULL = unset (0 / NULL) */
-	double min, max;     /* for numbers; both 0 = unbounded */
+	size_t offset; /* offsetof(struct config, field) */
+	const char *def; /* default as text, NULL = unset (0 / NULL) */
+	double min, max; /* for numbers; both 0 = unbounded */
 	const char *choices; /* for UL_OPT_ENUM */
-	const char *help;    /* one line, lower case, no full stop */
-	const char *value;   /* metavariable for help: "F", "N", "DIR"; NULL = by type */
-} ul_opt;                /* a table ends with {0} */
+	const char *help; /* one line, lower case, no full stop */
+	const char *value; /* metavariable for help: "F", "N", "DIR"; NULL = by type */
+} ul_opt; /* a table ends with {0} */
 
 bool ul_opts_defaults(const ul_opt *opts, void *config, ul_arena *a, ul_err *err);
 const ul_opt *ul_opts_find(const ul_opt *opts, const char *name);
@@ -34,9 +34,9 @@ bool ul_opts_set(const ul_opt *opts, void *config, const char *name, const char 
 bool ul_opts_unknown(const ul_opt *const *tables, const char *name, ul_err *err);
 /* The value now in `config`, as text, appended to out. */
 void ul_opts_show(const ul_opt *o, const void *config, ul_buf *out);
-json_t *ul_opts_json(const ul_opt *opts, const void *config);          /* {"name": value, …} for run.json */
-void ul_opts_help(const ul_opt *opts, ul_buf *out);                    /* aligned lines with default and range */
-json_t *ul_opts_describe(const ul_opt *opts);                          /* [{"name","type","default","min","max","choices","help"}] */
+json_t *ul_opts_json(const ul_opt *opts, const void *config); /* {"name": value, …} for run.json */
+void ul_opts_help(const ul_opt *opts, ul_buf *out); /* aligned lines with default and range */
+json_t *ul_opts_describe(const ul_opt *opts); /* [{"name","type","default","min","max","choices","help"}] */
 int ul_edit_distance(const char *a, const char *b);
 
 /* Settings that came from flags, a config file or a program: each table takes what it knows, and what nobody took is an error.

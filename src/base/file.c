@@ -1,0 +1,184 @@
+/*
+ * file.c: reading whole or mapped files, and writing a file so that a reader sees the old or the new one, never half of one.
+ */
+#include "base/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_read(const char *path, struct stat *st, ul_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, st) != 0) {
+		ul_fail(err, "cannot open %s: %s", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	if (S_ISDIR(st->st_mode)) {
+		ul_fail(err, "%s is a directory, not a file", path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+bool ul_map_open(ul_map *m, const char *path, ul_err *err)
+{
+	struct stat st;
+	int fd = open_read(path, &st, err);
+	if (fd < 0)
+		return false;
+	if (!S_ISREG(st.st_mode)) {
+		close(fd);
+		return ul_fail(err, "%s is not a regular file", path);
+	}
+	ul_map got = {.data = (const unsigned char *)"", .len = (size_t)st.st_size};
+	if (got.len) {
+		void *p = mmap(NULL, got.len, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (p == MAP_FAILED) {
+			int saved = errno;
+			close(fd);
+			return ul_fail(err, "cannot map %s (%zu bytes): %s", path, got.len, strerror(saved));
+		}
+		got.data = p;
+	}
+	close(fd);
+	*m = got;
+	return true;
+}
+
+void ul_map_close(ul_map *m)
+{
+	if (m->len)
+		munmap((void *)(uintptr_t)m->data, m->len);
+	*m = (ul_map){0};
+}
+
+bool ul_file_read(ul_buf *out, const char *path, size_t limit, ul_err *err)
+{
+	struct stat st;
+	int fd = open_read(path, &st, err);
+	if (fd < 0)
+		return false;
+	ul_buf b = {0};
+	char piece[65536];
+	ssize_t got = 0;
+	ul_buf_add(&b, "", 0); /* an empty file gives "" */
+	while (!b.failed && b.len <= limit && (got = read(fd, piece, sizeof piece)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			break;
+		ul_buf_add(&b, piece, (size_t)got);
+	}
+	int saved = errno;
+	close(fd);
+	bool ok = true;
+	if (b.failed)
+		ok = ul_nomem(err, b.len);
+	else if (got < 0)
+		ok = ul_fail(err, "cannot read %s: %s", path, strerror(saved));
+	else if (b.len > limit)
+		ok = ul_fail(err, "%s is larger than %zu bytes", path, limit);
+	if (!ok) {
+		ul_buf_release(&b);
+		return false;
+	}
+	ul_buf_release(out);
+	*out = b;
+	return true;
+}
+
+bool ul_file_write(const char *path, const void *data, size_t n, ul_err *err)
+{
+	char prefix[PATH_MAX], temp[PATH_MAX];
+	if ((size_t)snprintf(prefix, sizeof prefix, "%s.", path) >= sizeof prefix)
+		return ul_fail(err, "the path %s is longer than %d bytes", path, PATH_MAX);
+	int fd = ul_disk_temp(prefix, temp, sizeof temp, false);
+	if (fd < 0)
+		return ul_fail(err, "cannot write %s: %s", path, strerror(errno));
+	bool ok = ul_disk_write(fd, path, data, n, err) && ul_disk_sync(fd, path, err);
+	if (close(fd) != 0 && ok)
+		ok = ul_fail(err, "cannot write %s: %s", path, strerror(errno));
+	ok = ok && ul_disk_rename(temp, path, err);
+	if (!ok) {
+		unlink(temp);
+		return false;
+	}
+	return ul_disk_sync_dir_of(path, err);
+}
+
+/* ---- a sink: one large file, piece by piece ---- */
+
+enum { SINK_BUFFER = 1 << 20 };
+
+struct ul_sink {
+	int fd;
+	size_t fill;
+	bool failed;
+	char path[PATH_MAX];
+	char data[SINK_BUFFER];
+};
+
+ul_sink *ul_sink_open(const char *path, ul_err *err)
+{
+	ul_sink *s = ul_malloc(sizeof *s);
+	if (!s) {
+		ul_nomem(err, sizeof *s);
+		return NULL;
+	}
+	s->fill = 0;
+	s->failed = false;
+	s->fd = -1;
+	if ((size_t)snprintf(s->path, sizeof s->path, "%s", path) >= sizeof s->path)
+		ul_fail(err, "the path %s is longer than %d bytes", path, PATH_MAX);
+	else if ((s->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+		ul_fail(err, "cannot write %s: %s", path, strerror(errno));
+	if (s->fd < 0) {
+		ul_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static bool flush(ul_sink *s, ul_err *err)
+{
+	if (!ul_disk_write(s->fd, s->path, s->data, s->fill, err)) {
+		s->failed = true;
+		return false;
+	}
+	s->fill = 0;
+	return true;
+}
+
+bool ul_sink_write(ul_sink *s, const void *data, size_t n, ul_err *err)
+{
+	if (s->failed)
+		return ul_fail(err, "cannot write %s: an earlier piece failed", s->path);
+	if (n > SINK_BUFFER - s->fill && s->fill && !flush(s, err))
+		return false;
+	if (n >= SINK_BUFFER) {
+		s->failed = !ul_disk_write(s->fd, s->path, data, n, err);
+		return !s->failed;
+	}
+	if (n)
+		memcpy(s->data + s->fill, data, n);
+	s->fill += n;
+	return true;
+}
+
+bool ul_sink_close(ul_sink *s, ul_err *err)
+{
+	bool ok = !s->failed || ul_fail(err, "cannot write %s: an earlier piece failed", s->path);
+	ok = ok && flush(s, err) && ul_disk_sync(s->fd, s->path, err);
+	if (close(s->fd) != 0 && ok)
+		ok = ul_fail(err, "cannot write %s: %s", s->path, strerror(errno));
+	ul_free(s);
+	return ok;
+}
