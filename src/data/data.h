@@ -6,6 +6,9 @@
 
 #include "model/model.h"
 
+enum ul_shape { UL_SHAPE_NONE, UL_SHAPE_TEXT, UL_SHAPE_PAIR, UL_SHAPE_CHAT, UL_SHAPE_IDS };
+enum { UL_COMPAT_NONE, UL_COMPAT_OPEN_UNLEARNING }; /* its rule: labels start at the token count of the prompt encoded alone */
+enum { UL_EOS_RESPONSE, UL_EOS_NONE, UL_EOS_ALL };  /* where the tokenizer's end token is appended and labelled: after responses, nowhere, after texts too */
 enum { UL_ROW_LABEL = 1, UL_ROW_SPAN = 2 }; /* per token: predicted and counted; overlaps a span (personal data) */
 
 typedef struct ul_spot { /* a span of the text or the response, in Unicode code points, end exclusive */
@@ -22,24 +25,26 @@ typedef struct ul_row {
 	ul_spot *spots;
 	int spot_n;
 	json_t *json;         /* the record as read: audits find `paraphrase`, `perturbed`, … here */
-	int line;
+	int line;             /* of the file, or 1 + its number among rows made by a source */
 } ul_row;
 
 typedef struct ul_dataset {
 	ul_arena arena;
 	ul_row *row;
-	int n;
-	char *path;
-	char sha256[65];
+	int n, cap;
+	enum ul_shape shape;  /* of every row */
+	char *path;           /* NULL for rows made by a source */
+	char sha256[65];      /* of the file */
 	int cut;              /* rows cut by max_length */
 	int64_t tokens, labels;
 } ul_dataset;
 
 typedef struct ul_data_config {
-	const char *map;      /* "prompt=KEY,response=KEY,text=KEY" or NULL */
+	const char *map;      /* "prompt=KEY,response=KEY,text=KEY" (also messages, ids, labels, spans, subject, id) or NULL */
 	const char *templ;    /* NULL = chat where the model has one, else qa; "plain" | "qa" | "chat" | a file with {prompt} and {response} */
 	int max_length;       /* 0 = the model's context */
 	int compat;           /* UL_COMPAT_* */
+	int eos;              /* UL_EOS_*; chat templates end a turn themselves */
 } ul_data_config;
 
 /* JSON Lines or one JSON array. Shapes are found by their keys; a file that mixes shapes, an empty one, or a broken line is one
@@ -49,8 +54,13 @@ bool ul_dataset_add(ul_dataset *d, const json_t *record, ul_err *err); /* the sa
 bool ul_dataset_tokenize(ul_dataset *d, const ul_model *m, const ul_data_config *c, ul_err *err);
 /* ids and flags of one prompt with one response under the model's template (audits: paraphrases, wrong answers). */
 bool ul_row_encode(const ul_model *m, const ul_data_config *c, const char *prompt, const char *response, ul_arena *a, ul_row *out, ul_err *err);
-/* ids of the prompt alone, as generation starts from it. */
+/* ids of the prompt alone, as generation starts from it: what ul_row_encode puts in front of the labelled tokens. */
 bool ul_prompt_encode(const ul_model *m, const ul_data_config *c, const char *prompt, ul_ids *out, ul_err *err);
+/* A text as it stands, with the specials that the tokenizer puts in front but none behind: the start of a continuation. */
+bool ul_text_encode(const ul_model *m, const char *text, size_t n, ul_ids *out, ul_err *err);
+/* What generation starts from for a row of any shape: its prompt, its text, the turns before the assistant's last, or its
+ * ids before the first label. Appended to out. */
+bool ul_row_prompt(const ul_model *m, const ul_data_config *c, const ul_row *r, ul_ids *out, ul_err *err);
 int ul_dataset_overlap(const ul_dataset *a, const ul_dataset *b); /* rows of a whose text also stands in b */
 void ul_dataset_release(ul_dataset *d);
 
