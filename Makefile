@@ -1,42 +1,87 @@
-# unlearn.c: make            builds build/unlearn and build/libunlearn.a
-#            make test       everything, "N passed, N failed, N skipped" at the end
+# unlearn.c: make            builds build/unlearn and build/libunlearn.a; V=1 shows the commands
+#            make test       everything, "N passed, N failed, N skipped" at the end; ONLY=part-of-a-name, SAN=1, STRICT=1
 #            make demo       a small world, two requests, one report
 #            make check      layers, format, static analysis
+#            make fuzz       every parser under libFuzzer, TIME=10 seconds each
+#            make install    PREFIX=/usr/local
 .SUFFIXES:
+.DELETE_ON_ERROR:
+, := ,
+B       := build$(if $(SAN),/san)
 CC      ?= gcc
 PKG     := jansson libpcre2-8 libutf8proc libcrypto zlib
 OPT     ?= -O2
+Q       := $(if $(V),,@)
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
-CFLAGS  += -std=c17 -D_GNU_SOURCE $(OPT) -g -fopenmp -fno-math-errno -fPIC $(WARN) -Iinclude -Isrc -Ibuild/gen $(shell pkg-config --cflags $(PKG) 2>/dev/null) $(shell pkg-config --cflags openblas 2>/dev/null)
-LDLIBS  += $(shell pkg-config --libs $(PKG) 2>/dev/null) $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -llapacke -lm -fopenmp
+SANFLAG := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+DEPINC  := $(shell pkg-config --cflags $(PKG) 2>/dev/null) $(shell pkg-config --cflags openblas 2>/dev/null)
+DEPLIB  := $(shell pkg-config --libs $(PKG) 2>/dev/null) $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -llapacke -lm
+INCLUDE := -Iinclude -Isrc -I$(B)/gen
+CFLAGS  += -std=c17 -D_GNU_SOURCE $(OPT) -g -fopenmp -fno-math-errno -fPIC $(SANFLAG) $(WARN) $(INCLUDE) $(DEPINC)
+LDLIBS  += $(DEPLIB) -fopenmp
 
 LIB_SRC := $(sort $(filter-out src/cli/%,$(wildcard src/*/*.c src/*/*/*.c)))
 CLI_SRC := $(sort $(wildcard src/cli/*.c))
-LIB_OBJ := $(LIB_SRC:src/%.c=build/obj/%.o) build/obj/gen/registry.o
-CLI_OBJ := $(CLI_SRC:src/%.c=build/obj/%.o) build/obj/gen/verbs.o
+LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/registry.o
+CLI_OBJ := $(CLI_SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/verbs.o
 
-all: build/unlearn
-build/unlearn: $(CLI_OBJ) build/libunlearn.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CLI_OBJ) build/libunlearn.a $(LDLIBS)
-build/libunlearn.a: $(LIB_OBJ)
-	rm -f $@ && ar rcs $@ $(LIB_OBJ)
-build/obj/%.o: src/%.c Makefile
+all: $(B)/unlearn
+$(B)/unlearn: $(CLI_OBJ) $(B)/libunlearn.a
+	@echo "  link  $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CLI_OBJ) $(B)/libunlearn.a $(LDLIBS)
+$(B)/libunlearn.a: $(LIB_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $(LIB_OBJ)
+$(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  cc    $<"
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The registry of plug-ins is generated from the files themselves: there is no second list.
 PLUGINS := $(wildcard src/methods/*.c src/sources/*.c src/audits/*.c src/model/arch/*.c)
-build/gen/registry.c: tools/registry $(PLUGINS)
+$(B)/gen/registry.c: tools/registry $(PLUGINS)
 	@mkdir -p $(@D)
 	tools/registry lib > $@.tmp && mv $@.tmp $@
-build/gen/verbs.c: tools/registry $(CLI_SRC)
+$(B)/gen/verbs.c: tools/registry $(CLI_SRC)
 	@mkdir -p $(@D)
 	tools/registry cli > $@.tmp && mv $@.tmp $@
-build/obj/gen/%.o: build/gen/%.c
+$(B)/obj/gen/%.o: $(B)/gen/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  cc    $<"
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
+# ---- tests: a program per file, its runner generated from the names of its functions ----
+
+TEST_SRC  := $(sort $(wildcard $(foreach d,unit grad model method audit,tests/$(d)/test_*.c)))
+TEST_BIN  := $(TEST_SRC:tests/%.c=$(B)/test/%)
+FUZZ_SRC  := $(sort $(filter-out tests/fuzz/fuzz.c,$(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_BIN  := $(FUZZ_SRC:tests/%.c=$(B)/test/%)
+TESTFLAGS := $(CFLAGS) -I. -Itests
+ONLY      ?=
+
+$(B)/test/%.run.c: tests/%.c tools/tests
+	@mkdir -p $(@D)
+	@tools/tests gen $< > $@
+$(B)/test/test.o: tests/test.c tests/test.h src/base/base.h Makefile
+	@mkdir -p $(@D)
+	@echo "  cc    $<"
+	$(Q)$(CC) $(TESTFLAGS) -MMD -MP -c -o $@ $<
+$(TEST_BIN): $(B)/test/%: $(B)/test/%.run.c tests/%.c $(B)/test/test.o $(B)/libunlearn.a
+	@rm -f $@
+	@echo "  test  $@"
+	$(Q)$(CC) $(TESTFLAGS) -MMD -MP -MT $@ -MF $@.d $(LDFLAGS) -o $@ $< $(B)/test/test.o $(B)/libunlearn.a $(LDLIBS)
+$(FUZZ_BIN): $(B)/test/%: tests/%.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h $(B)/libunlearn.a
+	@rm -f $@
+	@mkdir -p $(@D)
+	@echo "  test  $@"
+	$(Q)$(CC) $(TESTFLAGS) -DFUZZ_REPLAY $(LDFLAGS) -o $@ $< tests/fuzz/fuzz.c $(B)/libunlearn.a $(LDLIBS)
+
+# A test that does not build is a failure like any other, and the rest still runs.
+test:
+	@mkdir -p $(B)/test && $(MAKE) -k --no-print-directory $(B)/unlearn $$(tools/tests programs $(B) '$(ONLY)') > $(B)/test/build.log 2>&1; rc=$$?; \
+	[ $$rc = 0 ] || grep -E 'error:|undefined reference|Error [0-9]|No rule' $(B)/test/build.log | head -n 40; \
+	NOT_BUILT=$$([ $$rc = 0 ] || echo "see $(B)/test/build.log") tools/tests run $(B) '$(ONLY)'
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:=.d) $(B)/test/test.d
 clean:
 	rm -rf build
-.PHONY: all clean
+.PHONY: all clean test

@@ -15,15 +15,19 @@ static atomic_long fail_at;
 
 static bool refused(void)
 {
-	if (atomic_load_explicit(&fail_at, memory_order_relaxed) == 0)
+	if (atomic_load_explicit(&fail_at, memory_order_relaxed) <= 0)
 		return false;
 	return atomic_fetch_sub(&fail_at, 1) == 1;
 }
 
 void ul_malloc_fail_at(long nth)
 {
-	/* After the failing call the countdown runs below zero and never returns to one. */
 	atomic_store(&fail_at, nth > 0 ? nth : 0);
+}
+
+bool ul_malloc_refused(void)
+{
+	return atomic_load(&fail_at) < 1;
 }
 
 void *ul_malloc(size_t bytes)

@@ -33,6 +33,7 @@ void *ul_realloc(void *p, size_t bytes);
 void ul_free(void *p);
 char *ul_strdup(const char *s);
 void ul_malloc_fail_at(long nth); /* tests only: the nth call from now returns NULL; 0 switches off */
+bool ul_malloc_refused(void); /* tests only: that nth call has come */
 bool ul_mul_ok(size_t a, size_t b, size_t *out); /* overflow-checked product and sum for sizes read from files */
 bool ul_add_ok(size_t a, size_t b, size_t *out);
 
