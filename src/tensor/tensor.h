@@ -51,7 +51,7 @@ struct ul_param {
 	const char *name; /* Hugging Face state-dict name */
 	int rows, cols;   /* linear weights [out, in]; vectors [1, n] */
 	bool vector;      /* 1-d in the file */
-	bool transposed;  /* the file stores [in, out] (GPT-2's Conv1D) */
+	bool transposed;  /* the file stores [in, out] (GPT-2's Conv1D); in memory it is [out, in] like every other */
 	enum ul_dtype dtype; /* in the file it came from */
 	void *data;       /* backend elements; may be mapped read-only while not trainable */
 	void *grad;       /* backend elements, or NULL while not trainable */
@@ -99,6 +99,7 @@ struct ul_val {
 	void (*backward)(ul_val *y);
 	void *ctx;       /* what backward remembers: always in tape memory */
 	ul_val *prev;    /* tape order */
+	int depth;       /* of the recomputed block it was made in, 0 outside */
 };
 
 struct ul_tape {
@@ -108,9 +109,18 @@ struct ul_tape {
 	ul_val *last;
 	bool record;       /* false: values only, nothing to go back through */
 	bool adapters_off; /* the base model under its adapters: the reference of NPO, DPO, KL */
-	bool recompute;    /* blocks given to ul_recompute keep only their input */
+	bool recompute;    /* blocks given to ul_recompute keep only their input; false: their products too, the rest is cheap */
 	bool failed;       /* out of memory inside mathematics: sticky, reported by ul_tape_ok */
-	int64_t flops;     /* of matrix products so far, 2mnk each */
+	int64_t flops;     /* of products with parameters so far, 2mnk each (attention's are not counted) */
+
+	/* private to tensor/ */
+	ul_arena tables;   /* cosines and sines by position: until the reset */
+	struct ul_turns *turns;
+	struct ul_keep *keep;        /* inside a block: products to keep, or kept ones to use again */
+	enum { UL_RUN_PLAIN, UL_RUN_FIRST, UL_RUN_AGAIN } run;
+	int depth;
+	struct ul_spare *spare;      /* gradients whose value is done with, by size */
+	ul_val lost;       /* what operators return once memory has run out */
 };
 
 void ul_tape_init(ul_tape *t, const ul_backend *be);
@@ -121,7 +131,7 @@ bool ul_tape_ok(const ul_tape *t, ul_err *err);
 void ul_read(const ul_val *x, double *out);      /* [rows * cols], a copy */
 void ul_read_f32(const ul_val *x, float *out);
 double ul_item(const ul_val *x);                 /* a [1, 1] value */
-void ul_read_grad(const ul_val *x, double *out); /* zeros when nothing reached it */
+void ul_read_grad(const ul_val *x, double *out); /* of a leaf; zeros when nothing reached it */
 
 /* Leaves. */
 ul_val *ul_const(ul_tape *t, int rows, int cols, const double *x); /* copied; no gradient */
@@ -214,7 +224,7 @@ ul_val *ul_head_soft(ul_val *h, ul_param *w, ul_param *b, const ul_soft_ref *ref
 ul_val *ul_head_logits(ul_val *h, ul_param *w, ul_param *b);
 
 /* Runs body(x) without keeping its inside; backward runs it again. What body needs besides x comes through ud, which must
- * live until the tape is reset. */
+ * live until the tape is reset; gradients flow to x and to parameters, not to other values that body might reach. */
 typedef ul_val *(*ul_body)(ul_val *x, const void *ud);
 ul_val *ul_recompute(ul_val *x, ul_body body, const void *ud);
 
