@@ -1,0 +1,199 @@
+/*
+ * beams.c: the most probable continuations, by beam search over sums of log-probabilities without a length penalty. Since a sum can
+ * only fall, the search ends as soon as no living beam can beat the worst of those that have ended.
+ */
+#include "model/decode.h"
+
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct beam {
+	int slot, n;
+	int *ids; /* [max_new] */
+	double logp;
+	enum ul_finish finish;
+};
+
+struct option { /* one beam longer by one token */
+	int beam, id;
+	double logp;
+};
+
+struct search {
+	ul_model *m;
+	const ul_gen_config *c;
+	const ul_ids *prompt;
+	ul_decoder *d;
+	int width;
+	struct beam *live, *next, *done; /* [width] each */
+	int lives, dones;
+	ul_choice *best; /* [width, 2 * width] */
+	struct option *option; /* [2 * width * width] */
+	int *found; /* [width] choices of each beam */
+};
+
+static int by_logp(const void *x, const void *y)
+{
+	const struct option *a = x, *b = y;
+	if (a->logp != b->logp)
+		return a->logp > b->logp ? -1 : 1;
+	return a->beam != b->beam ? a->beam - b->beam : a->id - b->id;
+}
+
+/* Keeps the best `width` of those that have ended, in order; earlier ones stay in front of equals. */
+static void keep_done(struct search *s, const struct beam *b, int n, double logp, enum ul_finish how)
+{
+	int at = s->dones;
+	while (at > 0 && s->done[at - 1].logp < logp)
+		at--;
+	if (at == s->width)
+		return;
+	if (s->dones == s->width)
+		s->dones--;
+	int *ids = s->done[s->dones].ids; /* the buffer of the one that falls out */
+	memmove(&s->done[at + 1], &s->done[at], (size_t)(s->dones - at) * sizeof *s->done);
+	memcpy(ids, b->ids, (size_t)n * sizeof *ids);
+	s->done[at] = (struct beam){.n = n, .ids = ids, .logp = logp, .finish = how};
+	s->dones++;
+}
+
+static int options(struct search *s)
+{
+	int n = 0, k = 2 * s->width;
+#pragma omp parallel for schedule(dynamic, 1)
+	for (int i = 0; i < s->lives; i++)
+		s->found[i] = ul_choose_best(ul_decoder_logits(s->d, s->live[i].slot), s->d->vocab, k, s->best + (size_t)i * (size_t)k);
+	for (int i = 0; i < s->lives; i++)
+		for (int o = 0; o < s->found[i]; o++)
+			s->option[n++] = (struct option){i, s->best[i * k + o].id, s->live[i].logp + s->best[i * k + o].logp};
+	qsort(s->option, (size_t)n, sizeof *s->option, by_logp);
+	return n;
+}
+
+/* The first child of a beam keeps its slot; others get a copy in the slot of a beam that has no child. */
+static void settle(struct search *s, const int *parent, int n)
+{
+	bool *taken = s->d->slots ? ul_alloc(&s->d->arena, (size_t)s->d->slots) : NULL;
+	for (int i = 0; i < n; i++)
+		s->next[i].slot = -1;
+	for (int i = 0; taken && i < n; i++)
+		if (!taken[s->live[parent[i]].slot]) {
+			s->next[i].slot = s->live[parent[i]].slot;
+			taken[s->next[i].slot] = true;
+		}
+	for (int i = 0, free = 0; taken && i < n; i++) {
+		if (s->next[i].slot >= 0)
+			continue;
+		while (taken[free])
+			free++;
+		taken[s->next[i].slot = free] = true;
+		ul_decoder_share(s->d, s->live[parent[i]].slot, free, s->d->cache.layer[0].len[s->live[parent[i]].slot]);
+	}
+}
+
+/* From all options to the next beams; *over when the search has ended. */
+static bool step(struct search *s, int *parent, bool *over, ul_err *err)
+{
+	int n = options(s), lives = 0;
+	bool end = false;
+	if (n == 0)
+		return ul_fail(err, "the model's output is not a number");
+	for (int i = 0; i < n && lives < s->width; i++) {
+		const struct option *o = &s->option[i];
+		const struct beam *b = &s->live[o->beam];
+		struct beam *x = &s->next[lives];
+		int keep;
+		if (ul_gen_is_eos(s->m, s->c, o->id)) {
+			keep_done(s, b, b->n, o->logp, UL_FINISH_EOS);
+			continue;
+		}
+		memcpy(x->ids, b->ids, (size_t)b->n * sizeof *x->ids);
+		x->ids[b->n] = o->id;
+		x->n = b->n + 1;
+		x->logp = o->logp;
+		if (ul_gen_stopped(s->m, s->c, s->prompt, x->ids, x->n, &keep)) {
+			keep_done(s, x, keep, x->logp, UL_FINISH_STOP);
+			continue;
+		}
+		parent[lives++] = o->beam;
+	}
+	if (lives) {
+		settle(s, parent, lives);
+		end = s->next[0].n == s->c->max_new || s->prompt->n + s->next[0].n >= s->m->cfg.context;
+	}
+	for (int i = 0; end && i < lives; i++)
+		keep_done(s, &s->next[i], s->next[i].n, s->next[i].logp, s->next[i].n == s->c->max_new ? UL_FINISH_LENGTH : UL_FINISH_CONTEXT);
+	*over = end || lives == 0 || (s->dones == s->width && s->done[s->dones - 1].logp >= s->next[0].logp);
+	struct beam *swap = s->live;
+	s->live = s->next;
+	s->next = swap;
+	s->lives = lives;
+	return true;
+}
+
+static bool search(struct search *s, ul_feed *feed, int *parent, ul_err *err)
+{
+	ul_decoder_clear(s->d, 0);
+	s->live[0].slot = s->live[0].n = 0;
+	s->live[0].logp = 0;
+	s->lives = 1;
+	s->dones = 0;
+	bool over = false, ok = ul_decoder_feed(s->d, &(ul_feed){0, s->prompt->id, s->prompt->n}, 1, err);
+	while (ok && !over) {
+		ok = step(s, parent, &over, err);
+		for (int i = 0; i < s->lives; i++)
+			feed[i] = (ul_feed){s->live[i].slot, &s->live[i].ids[s->live[i].n - 1], 1};
+		ok = ok && (over || ul_decoder_feed(s->d, feed, s->lives, err));
+	}
+	return ok;
+}
+
+static bool reserve(struct search *s, ul_arena *own, ul_feed **feed, int **parent, ul_err *err)
+{
+	size_t w = (size_t)s->width;
+	struct beam **set[] = {&s->live, &s->next, &s->done};
+	*feed = ul_alloc(own, w * sizeof **feed);
+	*parent = ul_alloc(own, w * sizeof **parent);
+	s->best = ul_alloc(own, 2 * w * w * sizeof *s->best);
+	s->option = ul_alloc(own, 2 * w * w * sizeof *s->option);
+	s->found = ul_alloc(own, w * sizeof *s->found);
+	for (size_t i = 0; i < 3; i++) {
+		*set[i] = ul_alloc(own, w * sizeof **set[i]);
+		for (size_t b = 0; *set[i] && b < w; b++)
+			(*set[i])[b].ids = ul_alloc(own, (size_t)s->c->max_new * sizeof(int));
+	}
+	return !own->failed || ul_nomem(err, w * w * sizeof *s->option);
+}
+
+bool ul_generate_beams(ul_model *m, const ul_ids *prompt, int n, const ul_gen_config *c, ul_arena *a, ul_gen *out, ul_err *err)
+{
+	struct search s = {.m = m, .c = c, .width = c->beams};
+	ul_decoder d = {0};
+	ul_arena own = {0};
+	ul_feed *feed;
+	int *parent, longest = 0, samples = c->samples > 0 ? c->samples : 1;
+	for (int i = 0; i < n; i++)
+		longest = prompt[i].n > longest ? prompt[i].n : longest;
+	int capacity = c->max_new > m->cfg.context - longest ? m->cfg.context : longest + c->max_new;
+	if (c->beams > 1024)
+		return ul_fail(err, "%d beams are over the limit of 1024", c->beams);
+	bool ok = reserve(&s, &own, &feed, &parent, err) && ul_decoder_init(&d, m, s.width, capacity, err);
+	s.d = &d;
+	for (int i = 0; ok && i < n; i++) {
+		s.prompt = &prompt[i];
+		ok = search(&s, feed, parent, err);
+		for (int b = 0; ok && b < samples; b++) {
+			ul_gen *g = &out[(size_t)i * (size_t)samples + (size_t)b];
+			*g = (ul_gen){.prompt = i, .sample = b};
+			if (b < s.dones) /* a vocabulary smaller than the beam may not fill it: an empty text then */
+				*g = (ul_gen){.prompt = i, .sample = b, .ids = s.done[b].ids, .n = s.done[b].n, .logp = s.done[b].logp, .finish = s.done[b].finish};
+			ok = ul_gen_finish(m, c, s.prompt, g, a, err);
+		}
+		if (ok && c->on_token && !c->on_token(c->ud, i, 0, -1))
+			ok = ul_fail(err, "interrupted");
+	}
+	ul_decoder_release(&d);
+	ul_arena_release(&own);
+	return ok;
+}
