@@ -16,7 +16,7 @@ const ul_opt ul_train_opts[] = {
         {"beta1", UL_OPT_REAL, AT(beta1), "0.9", 0, 0.999999, NULL, "AdamW: decay of the mean of gradients", "X"},
         {"beta2", UL_OPT_REAL, AT(beta2), "0.999", 0, 0.99999999, NULL, "AdamW: decay of the mean of squared gradients", "X"},
         {"eps", UL_OPT_REAL, AT(eps), "1e-8", 0, 1, NULL, "AdamW: added outside the square root", "X"},
-        {"weight-decay", UL_OPT_REAL, AT(weight_decay), "0.01", 0, 10, NULL, "decoupled decay of every trained parameter, vectors too (as PyTorch)", "X"},
+        {"weight-decay", UL_OPT_REAL, AT(weight_decay), "0.01", 0, 10, NULL, "decay of every trained parameter, vectors too, as PyTorch; decoupled in AdamW", "X"},
         {"momentum", UL_OPT_REAL, AT(momentum), "0", 0, 0.999999, NULL, "SGD: momentum", "X"},
         {"schedule", UL_OPT_ENUM, AT(schedule), "linear", 0, 0, "linear|cosine|constant", "how the learning rate falls after the warm-up", NULL},
         {"warmup", UL_OPT_REAL, AT(warmup), "0", 0, 1e9, NULL, "steps of warm-up, or a share of all steps when below 1; the first step has lr/steps, not 0", "X"},

@@ -1,6 +1,6 @@
 /*
- * sgd.c: stochastic gradient descent, m <- momentum·m + g, w -= lr·m. The decay is decoupled
- * (w -= lr·decay·w), unlike torch.optim.SGD's, which adds it to the gradient: one meaning of --weight-decay for both optimisers.
+ * sgd.c: stochastic gradient descent as torch.optim.SGD: g += decay·w, m <- momentum·m + g, w -= lr·m. The decay joins the
+ * gradient here, which for this optimiser differs from a decoupled one only through the momentum.
  */
 #include "tensor/backend.h"
 #include "train/optim/optim.h"
@@ -8,8 +8,8 @@
 static void update(ul_optim *o, int i, ul_param *p, double lr, double gscale)
 {
 	const ul_train_config *c = o->c;
-	size_t n = (size_t)p->rows * (size_t)p->cols;
-	p->be->sgd(p->data, p->grad, o->moment[0] ? o->moment[0][i] : NULL, n, lr, c->momentum, c->weight_decay, gscale);
+	ul_sgd k = {.lr = lr, .momentum = c->momentum, .decay = c->weight_decay, .gscale = gscale};
+	p->be->sgd(p->data, p->grad, o->moment[0] ? o->moment[0][i] : NULL, (size_t)p->rows * (size_t)p->cols, &k);
 }
 
 const ul_optim_def ul_optim_sgd = {.name = "sgd", .moments = 1, .update = update};
