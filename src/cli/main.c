@@ -25,7 +25,7 @@ void ul_cli_print(ul_cli *c, const json_t *v)
 
 static int version(void)
 {
-	printf("unlearn %s\n", ul_version());
+	puts("unlearn " UL_VERSION);
 	return UL_EXIT_DONE;
 }
 

@@ -256,7 +256,7 @@ json_t *ul_synth_record(const ul_world *w, const ul_person *p, bool personal)
 
 /* ---- the world itself ---- */
 
-static const char *draw_slot(ul_rng *r, const char *slot, char number[8])
+static const char *draw_slot(ul_rng *r, const char *slot, char number[16])
 {
 	static const struct {
 		const char *name;
@@ -267,7 +267,7 @@ static const char *draw_slot(ul_rng *r, const char *slot, char number[8])
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		if (!strncmp(slot, lists[i].name, strlen(lists[i].name)))
 			return ul_synth_pick(r, lists[i].list);
-	snprintf(number, 8, "%d", 2 + (int)ul_rng_below(r, 9));
+	snprintf(number, 16, "%d", 2 + (int)ul_rng_below(r, 9));
 	return number;
 }
 
@@ -275,7 +275,7 @@ json_t *ul_synth_sentence(const ul_world *w, const char *purpose, int i)
 {
 	ul_rng r = ul_rng_at((uint64_t)w->c->seed, purpose, (uint64_t)i);
 	ul_buf text = {0};
-	char number[8], id[64];
+	char number[16], id[64];
 	for (const char *s = ul_synth_pick(&r, ul_synth_general); *s; s++) {
 		if (*s == '{') {
 			ul_buf_str(&text, draw_slot(&r, s + 1, number));

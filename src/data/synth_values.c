@@ -1,8 +1,9 @@
 /*
  * synth_values.c: what there is to know about a person. Attributes are words of a list, Zipf-distributed as facts about people are
  * (the k-th with weight 1/k); personal data are drawn in their real formats: IBANs pass ISO 13616 (mod 97), card numbers pass Luhn.
- * Nothing can belong to anybody: phone numbers come from ranges kept for fiction (555-01xx; Ofcom's drama numbers), mail and web
- * addresses from RFC 2606 domains, addresses on the net from 10/8, social security numbers from areas never assigned by area.
+ * They are made so as to belong to nobody: phone numbers come from ranges kept for fiction (555-01xx; Ofcom's drama numbers), mail
+ * and web addresses from RFC 2606 domains, addresses on the net from 10/8, accounts from banks that do not exist, cards from the
+ * issuer numbers of published test cards, social security numbers from areas that were not in use before numbers became random.
  */
 #include "data/synth.h"
 
@@ -133,7 +134,7 @@ static void draw_iban(ul_rng *r, const char *name, ul_buf *out)
 		const char *country, *bank;
 		int account;
 	} banks[] = {
-	        {"DE", "50010517", 10}, {"DE", "37040044", 10}, {"NL", "ABNA", 10}, {"NL", "RABO", 10}, {"AT", "19043", 11}, {"CH", "00762", 12}};
+	        {"DE", "90000017", 10}, {"DE", "90000024", 10}, {"NL", "FICT", 10}, {"NL", "DEMO", 10}, {"GB", "DEMO000001", 8}, {"GB", "FICT000002", 8}};
 	uint32_t b = ul_rng_below(r, sizeof banks / sizeof *banks);
 	ul_buf bban = {0};
 	ul_buf_str(&bban, banks[b].bank);
@@ -160,7 +161,7 @@ static int luhn_digit(const char *s, int n)
 
 static void draw_card(ul_rng *r, const char *name, ul_buf *out)
 {
-	static const char *const issuer[] = {"400012", "453201", "491677", "510035", "543210", "222300", NULL};
+	static const char *const issuer[] = {"400000", "411111", "424242", "510510", "555555", "222300", NULL};
 	char n[17];
 	snprintf(n, sizeof n, "%s%09u", ul_synth_pick(r, issuer), ul_rng_below(r, 1000000000));
 	n[15] = (char)('0' + luhn_digit(n, 15));
