@@ -12,7 +12,7 @@ CC      ?= gcc
 PKG     := jansson libpcre2-8 libutf8proc libcrypto zlib
 OPT     ?= -O2
 Q       := $(if $(V),,@)
-WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
 SANFLAG := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 DEPINC  := $(shell pkg-config --cflags $(PKG) 2>/dev/null) $(shell pkg-config --cflags openblas 2>/dev/null)
 DEPLIB  := $(shell pkg-config --libs $(PKG) 2>/dev/null) $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -llapacke -lm

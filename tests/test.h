@@ -48,7 +48,8 @@ void test_file(const char *name, const char *text); /* writes test_tmp()/name */
 const char *test_shared(const char *name);
 
 /* Runs f(ud) again and again, its 1st, 2nd, … allocation failing, until it gets through untouched. f must return false whenever
- * it could not do its work, and its err must then hold a message. Returns how many allocations were refused. */
+ * it could not do its work, and its err must then hold a message. Returns how many allocations were refused. Those inside jansson
+ * are not: jansson 2.14 drops a byte of a string, silently, when the buffer it collects the string in cannot grow. */
 int test_each_alloc(bool (*f)(void *ud, ul_err *err), void *ud);
 
 /* ---- between a test file and its generated runner ---- */

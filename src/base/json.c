@@ -75,7 +75,7 @@ json_t *ul_json_parse(const char *text, size_t n, const char *what, ul_err *err)
 	}
 	if (v)
 		return v;
-	if (json_error_code(&e) == json_error_out_of_memory)
+	if (json_error_code(&e) == json_error_out_of_memory || !e.text[0])
 		ul_nomem(err, n);
 	else
 		ul_fail(err, "%s is not valid JSON: line %d, column %d: %s", what, e.line, e.column, e.text);

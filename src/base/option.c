@@ -104,32 +104,38 @@ static const char *choice(const char *choices, int i, size_t *len)
 	return p;
 }
 
-static bool set_enum(const ul_opt *o, int *out, const char *value, ul_err *err)
+static bool bad_choice(const ul_opt *o, const char *value, ul_err *err)
 {
-	ul_buf list = {0};
-	size_t n = 0, len = strlen(value);
-	char nearest[64] = "";
+	char list[256] = "", nearest[64] = "";
+	size_t n = 0;
 	int best = 3;
 	const char *p;
 	for (int i = 0; (p = choice(o->choices, i, &n)); i++) {
-		if (n == len && strncmp(p, value, n) == 0) {
-			*out = i;
-			ul_buf_release(&list);
-			return true;
-		}
 		char word[64];
+		size_t at = strlen(list);
 		snprintf(word, sizeof word, "%.*s", (int)n, p);
-		ul_buf_printf(&list, "%s%s", i ? ", " : "", word);
+		snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", word);
 		if (ul_edit_distance(word, value) < best) {
 			best = ul_edit_distance(word, value);
 			memcpy(nearest, word, sizeof nearest);
 		}
 	}
-	ul_fail(err, "option \"%s\" is \"%s\", but must be one of %s", o->name, value, list.failed || !list.data ? o->choices : list.data);
+	ul_fail(err, "option \"%s\" is \"%s\", but must be one of %s", o->name, value, list);
 	if (nearest[0])
 		ul_hint(err, "did you mean \"%s\"?", nearest);
-	ul_buf_release(&list);
 	return false;
+}
+
+static bool set_enum(const ul_opt *o, int *out, const char *value, ul_err *err)
+{
+	size_t n = 0, len = strlen(value);
+	const char *p;
+	for (int i = 0; (p = choice(o->choices, i, &n)); i++)
+		if (n == len && strncmp(p, value, n) == 0) {
+			*out = i;
+			return true;
+		}
+	return bad_choice(o, value, err);
 }
 
 static bool set(const ul_opt *o, void *config, const char *value, ul_arena *a, ul_err *err)

@@ -103,19 +103,27 @@ void ul_opts_help(const ul_opt *opts, ul_buf *out)
 	}
 }
 
+static json_t *choices_json(const ul_opt *o)
+{
+	if (o->type != UL_OPT_ENUM || !o->choices)
+		return json_null();
+	json_t *all = json_array();
+	for (const char *p = o->choices; all && p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL)
+		if (json_array_append_new(all, json_stringn(p, strcspn(p, "|"))) != 0) {
+			json_decref(all);
+			return NULL;
+		}
+	return all;
+}
+
 static json_t *describe(const ul_opt *o)
 {
 	static const char *const type[] = {"bool", "int", "real", "text", "enum"};
 	bool limits = (o->type == UL_OPT_INT || o->type == UL_OPT_REAL) && (o->min != 0 || o->max != 0);
-	json_t *choices = json_null();
-	if (o->type == UL_OPT_ENUM && o->choices) {
-		choices = json_array();
-		for (const char *p = o->choices; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL)
-			json_array_append_new(choices, json_stringn(p, strcspn(p, "|")));
-	}
+	/* json_pack refuses the whole when one of its parts is NULL */
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", o->name, "type", type[o->type], "default",
 	        o->def ? json_string(o->def) : json_null(), "min", limits ? ul_json_number(o->min) : json_null(), "max",
-	        limits ? ul_json_number(o->max) : json_null(), "choices", choices, "help", o->help ? o->help : "");
+	        limits ? ul_json_number(o->max) : json_null(), "choices", choices_json(o), "help", o->help ? o->help : "");
 }
 
 json_t *ul_opts_describe(const ul_opt *opts)
