@@ -211,5 +211,5 @@ static void test_data__every_failing_allocation(void)
 	test_file("rows.jsonl", "{\"text\": \"one\", \"who\": 3, \"spans\": [{\"start\": 0, \"end\": 1}]}\n{\"text\": \"two\"}");
 	char path[4096];
 	snprintf(path, sizeof path, "%s", test_path("rows.jsonl"));
-	CHECK(test_each_alloc(read_again, path) > 3);
+	CHECK(test_each_alloc(read_again, path) > 0);
 }
