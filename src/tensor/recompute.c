@@ -100,7 +100,7 @@ ul_val *ul_recompute(ul_val *x, ul_body body, const void *ud)
 		return body(x, ud);
 	*b = (struct block){.body = body, .ud = ud, .adapters_off = t->adapters_off};
 	b->keep.last = &b->keep.first;
-	ul_mark mark = ul_arena_mark(&t->scratch);
+	ul_mark mark = ul_arena_mark(&t->scratch), kept = ul_arena_mark(&t->arena);
 	ul_val stand_in = *x; /* at the depth of the block; operators may point to it no longer than the block lasts */
 	stand_in.depth = t->depth + 1;
 	t->run = UL_RUN_FIRST;
@@ -113,9 +113,17 @@ ul_val *ul_recompute(ul_val *x, ul_body body, const void *ud)
 	t->depth = outer.depth;
 	t->keep = outer.keep;
 
+	const void *result = z->data;
+	if (!z->needs_grad && !t->failed) { /* nobody will come back: what was kept goes, after the result has left it */
+		void *aside = ul_scratch(t, ul_count(z) * t->be->elem);
+		if (aside)
+			t->be->copy(aside, result, ul_count(z));
+		result = aside;
+		ul_arena_reset(&t->arena, kept);
+	}
 	ul_val *y = ul_node(t, z->rows, z->cols, z->needs_grad);
 	if (!t->failed)
-		t->be->copy(y->data, z->data, ul_count(y));
+		t->be->copy(y->data, result, ul_count(y));
 	ul_arena_reset(&t->scratch, mark);
 	y->ctx = b;
 	return ul_record(y, backward, (ul_val *[]){x, NULL});
