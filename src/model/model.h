@@ -9,6 +9,7 @@
 #include "text/text.h"
 
 typedef struct ul_arch ul_arch;
+struct ul_files;
 
 /* Hyper-parameters under the names of Hugging Face's config.json, filled by the architecture's `read_config`. */
 typedef struct ul_config {
@@ -36,7 +37,7 @@ typedef struct ul_layer {
 	ul_param *q, *q_b, *k, *k_b, *v, *v_b, *o, *o_b;
 	ul_param *qkv, *qkv_b;                             /* fused (NeoX per head, GPT-2 side by side) */
 	ul_param *q_norm, *k_norm;
-	ul_param *gate, *up, *up_b, *down, *down_b;
+	ul_param *gate, *gate_b, *up, *up_b, *down, *down_b;
 } ul_layer;
 
 struct ul_model {
@@ -53,7 +54,8 @@ struct ul_model {
 	struct ul_adapter *adapter; /* the PEFT adapter attached last, or NULL: model/lora.h */
 	char *path;          /* as opened */
 	char sha256[65];     /* over the weight files' bytes, in name order; filled on demand by ul_model_hash */
-	void *files;         /* mapped checkpoints */
+	struct ul_files *files; /* mapped checkpoint, or NULL */
+	bool shared;         /* tokenizer and mapped weights belong to another model */
 };
 
 /* ---- sites: the same names in every architecture ---- */
@@ -72,6 +74,7 @@ typedef ul_val *(*ul_tap_fn)(void *ud, enum ul_site site, int layer, ul_val *h);
 typedef struct ul_cache { /* one ul_kv per layer */
 	ul_kv *layer;
 	int layers;
+	const ul_backend *be;
 } ul_cache;
 bool ul_cache_init(ul_cache *c, const ul_model *m, int slots, int capacity, ul_err *err);
 void ul_cache_release(ul_cache *c);
@@ -97,8 +100,12 @@ ul_val *ul_forward(ul_model *m, ul_pass *p);
 /* For architectures: called at each site; true = go on with *h. */
 bool ul_tap(ul_pass *p, enum ul_site site, int layer, ul_val **h);
 typedef ul_val *(*ul_block_fn)(ul_model *m, ul_pass *p, int layer, ul_val *h);
-/* Runs the blocks in order, each under ul_recompute where the tape asks for it. NULL when a tap stopped the pass (value in *stopped_at). */
+/* Runs the blocks in order, each under ul_recompute where the tape asks for it. When a tap stops the pass, p->stopped is set and
+ * the tapped value is returned. */
 ul_val *ul_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block);
+ul_val *ul_pass_embed(ul_model *m, ul_pass *p);                      /* [rows, hidden]: token lookup times embed_scale, or the soft rows */
+ul_val *ul_pass_rotate(ul_model *m, ul_pass *p, int layer, ul_val *x); /* rotary embedding of a layer's queries or keys */
+ul_val *ul_pass_attend(ul_model *m, ul_pass *p, int layer, ul_val *q, ul_val *k, ul_val *v); /* [rows, heads · head_dim] */
 
 /* ---- an architecture: one file under model/arch/, forward only ---- */
 
@@ -106,19 +113,32 @@ typedef struct ul_slot {       /* where a tensor lives and what it is called */
 	size_t offset;             /* into ul_layer, or into ul_model when !per_layer */
 	bool per_layer;
 	const char *hf, *gguf;     /* "model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight" */
-	const char *rows, *cols;   /* dimension words: "hidden", "heads*head_dim", "kv", "ffn", "vocab", "3*hidden", "1" … */
+	const char *rows, *cols;   /* dimension words: "hidden", "q" (heads·head_dim), "kv", "ffn", "vocab", "3*hidden", "1" … */
 	unsigned flags;
+	size_t when;               /* offset into ul_config of a bool that must be set, 0 = always there */
 } ul_slot;
-enum { UL_SLOT_OPTIONAL = 1, UL_SLOT_TRANSPOSED = 2, UL_SLOT_VECTOR = 4, UL_SLOT_PLUS_ONE_GGUF = 8 /* GGUF stores 1 + w */,
-       UL_SLOT_Q = 16, UL_SLOT_K = 32 /* GGUF permutes these rows (llama) */ };
+enum {
+	UL_SLOT_TRANSPOSED = 1,    /* the Hugging Face file stores [in, out] */
+	UL_SLOT_VECTOR = 2,        /* one dimension in the file */
+	UL_SLOT_PLUS_ONE_GGUF = 4, /* GGUF stores 1 + w */
+	UL_SLOT_Q = 8,             /* GGUF architecture "llama" interleaves the halves of each head's rows */
+	UL_SLOT_K = 16,
+	UL_SLOT_QKV_HEADS = 32,    /* Hugging Face: q, k, v of each head in turn; GGUF: all q, all k, all v */
+	UL_SLOT_QKV = 64,          /* a GGUF may store three tensors in its place: attn_q, attn_k, attn_v */
+	UL_SLOT_NORM = 128,        /* begins as the identity: ones, or zeros where 1 is added */
+	UL_SLOT_HEAD = 256,        /* absent when the head is tied to the embedding */
+};
 
 typedef struct ul_gguf ul_gguf;
+struct ul_gguf_out; /* model/gguf.h */
 struct ul_arch {
 	const char *name;                 /* file and user name: "llama" */
+	const char *prefix;               /* of tensor names, which a bare model is saved without: "model." */
 	const char *const *model_types;   /* config.json's model_type values, NULL-terminated: "llama", "mistral", "qwen2", "qwen3" */
 	const char *const *ggufs;         /* general.architecture values */
 	bool (*read_config)(const json_t *config, ul_config *c, ul_arena *a, ul_err *err);
-	json_t *(*gguf_config)(const ul_gguf *g, ul_err *err); /* a config.json that says the same */
+	json_t *(*gguf_config)(const struct ul_files *f, ul_err *err); /* a config.json that says the same */
+	bool (*gguf_keys)(const ul_model *m, struct ul_gguf_out *o, ul_err *err); /* and back: the keys under "<arch>." */
 	const ul_slot *slots;             /* ends with {0} (hf == NULL) */
 	ul_val *(*forward)(ul_model *m, ul_pass *p);
 	const char *const *linears;       /* PEFT module names of the linear layers: "q_proj", … NULL-terminated */
@@ -135,11 +155,15 @@ typedef struct ul_open {
 } ul_open;
 ul_model *ul_model_open_with(const char *path, const ul_open *o, ul_err *err);
 ul_model *ul_model_random(const json_t *config, uint64_t seed, const char *backend, ul_err *err); /* from scratch: N(0, 0.02), norms 1 */
-ul_model *ul_model_clone(const ul_model *m, ul_err *err); /* frozen copy of the weights as they are now (a reference); tokenizer shared not owned */
+/* Frozen copy of the weights as they are now (a reference), adapters merged into it; mapped weights and the tokenizer are shared,
+ * so that m must live longer. */
+ul_model *ul_model_clone(const ul_model *m, ul_err *err);
 bool ul_model_hash(ul_model *m, ul_err *err);
 const char *ul_model_resolve(const char *path, ul_arena *a, ul_err *err); /* run folder, org/name in the local cache -> directory or .gguf */
+char *ul_model_adapter_of(const char *path, ul_arena *a); /* a run folder that holds only an adapter: its path, else NULL */
 json_t *ul_model_preset(const char *name, int vocab, ul_err *err); /* "neox-tiny", "llama-tiny", "pythia-70m", … as a config.json */
 ul_param *ul_model_param(const ul_model *m, const char *name); /* by Hugging Face name, NULL = none */
+bool ul_param_own(ul_param *p, ul_err *err); /* copies a mapped parameter, so that it can be written without being trained */
 size_t ul_model_count(const ul_model *m); /* parameters, a tied head once */
 
 enum { UL_SAVE_F32, UL_SAVE_F16, UL_SAVE_BF16 };

@@ -1,0 +1,122 @@
+/*
+ * save.c: a model becomes a Hugging Face directory; and the hash that says which weights a model was opened from.
+ */
+#include "model/gguf.h"
+#include "model/safetensors.h"
+#include "tensor/backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	enum ul_dtype dtype;
+	const char *torch;
+} saves[] = {
+        [UL_SAVE_F32] = {UL_F32, "float32"},
+        [UL_SAVE_F16] = {UL_F16, "float16"},
+        [UL_SAVE_BF16] = {UL_BF16, "bfloat16"},
+};
+
+/* The configuration as it was read, with the dtype of these files and the tying spelt out. */
+static json_t *config_to_save(const ul_model *m, int dtype)
+{
+	json_t *config = json_deep_copy(m->config);
+	if (!config)
+		return NULL;
+	json_object_set_new(config, json_object_get(config, "dtype") ? "dtype" : "torch_dtype", json_string(saves[dtype].torch));
+	json_object_set_new(config, "tie_word_embeddings", json_boolean(m->cfg.tied));
+	return config;
+}
+
+static bool write_weights(const ul_model *m, const char *path, int dtype, ul_err *err)
+{
+	ul_st_out *out = ul_calloc((size_t)m->params, sizeof *out);
+	if (!out)
+		return ul_nomem(err, (size_t)m->params * sizeof *out);
+	for (int i = 0; i < m->params; i++) {
+		const ul_param *p = m->param[i];
+		out[i] = (ul_st_out){.name = p->name, .be = p->be, .data = p->data, .dims = p->vector ? 1 : 2, .shape = {p->rows, p->cols}};
+		if (p->vector)
+			out[i].shape[0] = p->cols;
+		if (p->transposed) {
+			out[i].transpose = true;
+			out[i].shape[0] = p->cols;
+			out[i].shape[1] = p->rows;
+		}
+	}
+	bool ok = ul_safetensors_write(path, out, m->params, saves[dtype].dtype, err);
+	ul_free(out);
+	return ok;
+}
+
+bool ul_model_write(ul_model *m, const char *dir, int dtype, ul_err *err)
+{
+	if (m->adapter)
+		return ul_fail(err, "the model carries an adapter: merge it, or write the adapter instead");
+	ul_arena a = {0};
+	char *config_path = ul_path_join(&a, dir, "config.json"), *weights = ul_path_join(&a, dir, "model.safetensors");
+	json_t *config = config_to_save(m, dtype);
+	bool ok = (config_path && weights && config) || ul_nomem(err, 64);
+	ok = ok && ul_json_write(config_path, config, err) && write_weights(m, weights, dtype, err) && (!m->tok || ul_tok_save(m->tok, dir, err));
+	json_decref(config);
+	ul_arena_release(&a);
+	return ok;
+}
+
+/* ---- identity ---- */
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool hash_files(const ul_model *m, ul_sha *sha, ul_err *err)
+{
+	const ul_files *f = m->files;
+	const char **order = ul_calloc((size_t)f->maps, sizeof *order);
+	if (!order)
+		return ul_nomem(err, (size_t)f->maps * sizeof *order);
+	for (int i = 0; i < f->maps; i++)
+		order[i] = f->path[i];
+	qsort(order, (size_t)f->maps, sizeof *order, by_path);
+	for (int i = 0; i < f->maps; i++)
+		for (int k = 0; k < f->maps; k++)
+			if (f->path[k] == order[i])
+				ul_sha_add(sha, f->map[k].data, f->map[k].len);
+	ul_free(order);
+	return true;
+}
+
+/* A model that came from no file is known by its values. */
+static void hash_values(const ul_model *m, ul_sha *sha)
+{
+	float x[1024];
+	for (int i = 0; i < m->params; i++) {
+		const ul_param *p = m->param[i];
+		size_t n = (size_t)p->rows * (size_t)p->cols;
+		for (size_t at = 0; at < n; at += 1024) {
+			size_t k = n - at < 1024 ? n - at : 1024;
+			p->be->to_f32(x, (const char *)p->data + at * p->be->elem, k);
+			ul_sha_add(sha, x, k * sizeof *x);
+		}
+	}
+}
+
+bool ul_model_hash(ul_model *m, ul_err *err)
+{
+	if (m->sha256[0])
+		return true;
+	ul_sha *sha = ul_sha_new();
+	if (!sha)
+		return ul_nomem(err, 256);
+	char hex[65];
+	bool ok = true;
+	if (m->files)
+		ok = hash_files(m, sha, err);
+	else
+		hash_values(m, sha);
+	ul_sha_end(sha, hex);
+	if (ok)
+		memcpy(m->sha256, hex, sizeof hex);
+	return ok;
+}

@@ -1,0 +1,325 @@
+/*
+ * weights.c: from the tensors of a checkpoint to parameters in memory.
+ *
+ * A float32 tensor that needs no rearranging is used where the file is mapped; everything else is dequantised once, in chunks of
+ * rows, by all threads. Each value is looked at on the way: a checkpoint with NaN or infinities is refused by name.
+ */
+#include "model/gguf.h"
+#include "model/slots.h"
+#include "tensor/backend.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum { CHUNK = 1 << 15 };
+
+struct source { /* where the rows of one parameter come from */
+	const ul_tensor *part[3]; /* one, or a GGUF's q, k and v in place of a fused tensor */
+	int parts;
+	int rows, cols; /* as the file has them; a vector counts as rows of one element when rows move */
+	const char *gguf; /* general.architecture or NULL */
+	const ul_slot *slot;
+	const ul_config *cfg;
+	double shift; /* added: -1 where GGUF stores 1 + w */
+};
+
+/* ---- finding ---- */
+
+/* A tensor by its name, or as models saved without their head (no prefix) or inside a multimodal one call it. */
+static ul_tensor *find_hf(const ul_model *m, const char *name)
+{
+	char other[256];
+	const ul_tensors *ts = &m->files->tensors;
+	ul_tensor *t = ul_tensors_find(ts, name);
+	size_t n = strlen(m->arch->prefix);
+	const char *bare = strncmp(name, m->arch->prefix, n) ? name : name + n;
+	if (!t && bare != name)
+		t = ul_tensors_find(ts, bare);
+	if (!t) {
+		snprintf(other, sizeof other, "language_model.%s", name);
+		t = ul_tensors_find(ts, other);
+	}
+	if (!t) {
+		snprintf(other, sizeof other, "model.language_model.%s", bare);
+		t = ul_tensors_find(ts, other);
+	}
+	return t;
+}
+
+/* blk.3.attn_qkv.weight -> blk.3.attn_q.weight and so on. */
+static int find_split(const ul_model *m, const char *fused, const ul_tensor *part[3])
+{
+	const char *at = strstr(fused, "attn_qkv");
+	for (int i = 0; at && i < 3; i++) {
+		char name[192];
+		snprintf(name, sizeof name, "%.*sattn_%c%s", (int)(at - fused), fused, "qkv"[i], at + strlen("attn_qkv"));
+		ul_tensor *t = ul_tensors_find(&m->files->tensors, name);
+		if (!t)
+			return 0;
+		t->used = true;
+		part[i] = t;
+	}
+	return at ? 3 : 0;
+}
+
+static bool find(const ul_model *m, const ul_place *p, struct source *s, ul_err *err)
+{
+	char name[192];
+	ul_tensor *t;
+	if (s->gguf) {
+		ul_slot_name(name, sizeof name, p->slot->gguf, p->layer);
+		t = ul_tensors_find(&m->files->tensors, name);
+		if (!t && (p->slot->flags & UL_SLOT_QKV) && (s->parts = find_split(m, name, s->part)))
+			return true;
+	} else {
+		snprintf(name, sizeof name, "%s", p->name);
+		t = find_hf(m, name);
+		if (!t && m->cfg.tied && p->at == &m->embed) /* a tied pair may have been stored under the head's name */
+			for (const ul_slot *h = m->arch->slots; h->hf && !t; h++)
+				if (h->flags & UL_SLOT_HEAD)
+					t = find_hf(m, h->hf);
+	}
+	if (!t)
+		return ul_fail(err, "%s has no tensor \"%s\", which the architecture %s needs", m->path, name, m->arch->name);
+	t->used = true;
+	s->part[0] = t;
+	s->parts = 1;
+	return true;
+}
+
+/* ---- checking ---- */
+
+static bool check_shape(const struct source *s, const ul_place *p, ul_err *err)
+{
+	bool vector = p->slot->flags & UL_SLOT_VECTOR, turned = !s->gguf && (p->slot->flags & UL_SLOT_TRANSPOSED);
+	int64_t rows = turned ? p->cols : p->rows, cols = turned ? p->rows : p->cols;
+	int64_t split = s->parts == 3 ? 3 : 1;
+	if (vector)
+		cols /= split;
+	else
+		rows /= split;
+	for (int i = 0; i < s->parts; i++) {
+		const ul_tensor *t = s->part[i];
+		char have[96];
+		ul_tensor_shape(t, have);
+		if (vector && (t->dims != 1 || t->shape[0] != cols))
+			return ul_fail(err, "tensor \"%s\" has shape %s, the configuration calls for [%lld]", t->name, have, (long long)cols);
+		if (!vector && (t->dims != 2 || t->shape[0] != rows || t->shape[1] != cols))
+			return ul_fail(err, "tensor \"%s\" has shape %s, the configuration calls for [%lld, %lld]", t->name, have, (long long)rows, (long long)cols);
+		if (t->dtype == UL_DTYPES)
+			return ul_fail(err, "tensor \"%s\" is stored as %s, which is not read", t->name, t->dtype_name);
+	}
+	return true;
+}
+
+static bool finite_f32(const float *x, size_t n)
+{
+	uint32_t bad = 0;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t u;
+		memcpy(&u, &x[i], sizeof u);
+		bad |= (u & 0x7f800000u) == 0x7f800000u; /* exponent all ones: NaN or infinity */
+	}
+	return !bad;
+}
+
+static bool finite_f64(const double *x, size_t n)
+{
+	uint64_t bad = 0;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t u;
+		memcpy(&u, &x[i], sizeof u);
+		bad |= (u & 0x7ff0000000000000u) == 0x7ff0000000000000u;
+	}
+	return !bad;
+}
+
+/* ---- moving ---- */
+
+/* `n` elements of part t from element `at` on; at is at the beginning of a row, so that quantised blocks are whole. */
+static void unpack(const ul_tensor *t, size_t at, size_t n, float *out)
+{
+	ul_dequantize(t->dtype, t->data + ul_dtype_bytes(t->dtype, at), out, n);
+}
+
+static void unpack_rows(const struct source *s, int row, int rows, float *out)
+{
+	size_t cols = (size_t)s->cols;
+	if (s->parts == 1 && !ul_slot_moves(s->slot, s->gguf)) {
+		unpack(s->part[0], (size_t)row * cols, (size_t)rows * cols, out);
+		return;
+	}
+	int each = s->rows / s->parts;
+	for (int i = 0; i < rows; i++) {
+		int from = ul_slot_row(s->cfg, s->slot, s->gguf, row + i);
+		unpack(s->part[from / each], (size_t)(from % each) * cols, cols, out + (size_t)i * cols);
+	}
+}
+
+/* Rows [first, last) of the parameter. False when a value is not finite. */
+static bool convert_rows(const struct source *s, ul_param *w, int first, int last, float *scratch)
+{
+	size_t n = (size_t)(last - first) * (size_t)s->cols;
+	unpack_rows(s, first, last - first, scratch);
+	if (!finite_f32(scratch, n))
+		return false;
+	for (size_t i = 0; s->shift != 0 && i < n; i++)
+		scratch[i] = (float)((double)scratch[i] + s->shift);
+	w->be->from_f32((char *)w->data + (size_t)first * (size_t)s->cols * w->be->elem, scratch, n);
+	return true;
+}
+
+static bool convert(const struct source *s, ul_param *w, ul_err *err)
+{
+	int step = CHUNK / s->cols > 0 ? CHUNK / s->cols : 1;
+	int chunks = (s->rows + step - 1) / step;
+	atomic_bool nomem = false, bad = false;
+#pragma omp parallel num_threads(ul_threads()) if (chunks > 8)
+	{
+		float *scratch = ul_malloc((size_t)step * (size_t)s->cols * sizeof *scratch);
+		if (!scratch)
+			atomic_store(&nomem, true);
+#pragma omp for schedule(dynamic, 4)
+		for (int i = 0; i < chunks; i++) {
+			int first = i * step, last = first + step < s->rows ? first + step : s->rows;
+			if (scratch && !convert_rows(s, w, first, last, scratch))
+				atomic_store(&bad, true);
+		}
+		ul_free(scratch);
+	}
+	if (atomic_load(&nomem))
+		return ul_nomem(err, (size_t)step * (size_t)s->cols * sizeof(float));
+	return !atomic_load(&bad) || ul_fail(err, "tensor \"%s\" holds NaN or infinite values", s->part[0]->name);
+}
+
+/* float64 files, and matrices that the file stores the other way round: through memory in double, which loses nothing. */
+static bool convert_whole(const struct source *s, ul_param *w, bool turned, ul_err *err)
+{
+	const ul_tensor *t = s->part[0];
+	double *x = ul_calloc(t->n, sizeof *x), *y = ul_calloc(t->n, sizeof *y);
+	bool ok = (x && y) || ul_nomem(err, t->n * sizeof *x);
+	if (ok && t->dtype == UL_F64) {
+		memcpy(x, t->data, t->bytes);
+	} else if (ok) {
+		float *f = (float *)y;
+		unpack(t, 0, t->n, f);
+		for (size_t i = 0; i < t->n; i++)
+			x[i] = (double)f[i];
+	}
+	if (ok && !finite_f64(x, t->n))
+		ok = ul_fail(err, "tensor \"%s\" holds NaN or infinite values", t->name);
+	size_t rows = (size_t)w->rows, cols = (size_t)w->cols;
+	for (size_t i = 0; ok && i < t->n; i++)
+		y[i] = (turned ? x[i % cols * rows + i / cols] : x[i]) + s->shift;
+	if (ok)
+		w->be->from_f64(w->data, y, t->n);
+	ul_free(x);
+	ul_free(y);
+	return ok;
+}
+
+static bool scan(const ul_tensor *t, ul_err *err)
+{
+	const float *x = (const float *)(const void *)t->data;
+	int chunks = (int)((t->n + CHUNK - 1) / CHUNK);
+	atomic_bool bad = false;
+#pragma omp parallel for num_threads(ul_threads()) schedule(static) if (chunks > 8)
+	for (int i = 0; i < chunks; i++) {
+		size_t at = (size_t)i * CHUNK, n = t->n - at < CHUNK ? t->n - at : CHUNK;
+		if (!finite_f32(x + at, n))
+			atomic_store(&bad, true);
+	}
+	return !atomic_load(&bad) || ul_fail(err, "tensor \"%s\" holds NaN or infinite values", t->name);
+}
+
+/* The file's own pages. Backends whose elements are not host floats cannot use them. */
+static bool map_in_place(ul_model *m, const ul_place *p, const ul_tensor *t, ul_err *err)
+{
+	if (!scan(t, err))
+		return false;
+	ul_param *w = ul_alloc(&m->arena, sizeof *w);
+	char *name = ul_arena_strdup(&m->arena, p->name);
+	if (!w || !name)
+		return ul_nomem(err, sizeof *w);
+	*w = (ul_param){.name = name, .rows = p->rows, .cols = p->cols, .dtype = t->dtype, .data = (void *)(uintptr_t)t->data, .borrowed = true, .be = m->be};
+	*p->at = w;
+	return true;
+}
+
+static bool make(ul_model *m, const ul_place *p, void *ud, ul_err *err)
+{
+	struct source s = {.gguf = m->files->gguf ? m->files->gguf->arch : NULL, .slot = p->slot, .cfg = &m->cfg, .rows = p->rows, .cols = p->cols};
+	if (!find(m, p, &s, err) || !check_shape(&s, p, err))
+		return false;
+	const ul_tensor *t = s.part[0];
+	bool turned = !s.gguf && (p->slot->flags & UL_SLOT_TRANSPOSED), moves = s.parts > 1 || ul_slot_moves(p->slot, s.gguf);
+	s.shift = s.gguf && (p->slot->flags & UL_SLOT_PLUS_ONE_GGUF) ? -1 : 0;
+	bool host_float = m->be == &ul_backend_cpu || m->be == &ul_backend_ref;
+	if (t->dtype == UL_F32 && host_float && !turned && !moves && s.shift == 0 && (uintptr_t)t->data % sizeof(float) == 0)
+		return map_in_place(m, p, t, err);
+	if (moves && p->rows == 1 && ul_dtype_block(t->dtype) > 1)
+		return ul_fail(err, "tensor \"%s\" is stored as %s, a vector of this kind is read as F32, F16 or BF16", t->name, t->dtype_name);
+	ul_param *w = ul_param_new(&m->arena, m->be, p->name, p->rows, p->cols);
+	if (!w)
+		return ul_nomem(err, (size_t)p->rows * (size_t)p->cols * m->be->elem);
+	*p->at = w;
+	w->dtype = t->dtype;
+	if (moves && p->rows == 1) { /* a vector whose elements move */
+		s.rows = p->cols;
+		s.cols = 1;
+	}
+	bool ok = turned || t->dtype == UL_F64 ? convert_whole(&s, w, turned, err) : convert(&s, w, err);
+	if (!ok) { /* not yet listed in m->param, so nobody else would free it */
+		ul_param_release(w);
+		*p->at = NULL;
+	}
+	return ok;
+}
+
+/* ---- what is left over ---- */
+
+/* Masks and frequencies that old programs saved, the image half of a multimodal model, a second copy of a tied head. */
+static bool harmless(const ul_model *m, const ul_tensor *t)
+{
+	static const char *const ends[] = {"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", NULL};
+	static const char *const starts[] = {"rope_freqs.", "vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector.", NULL};
+	size_t n = strlen(t->name);
+	for (int i = 0; ends[i]; i++)
+		if (n >= strlen(ends[i]) && !strcmp(t->name + n - strlen(ends[i]), ends[i]))
+			return true;
+	for (int i = 0; starts[i]; i++)
+		if (!strncmp(t->name, starts[i], strlen(starts[i])))
+			return true;
+	for (const ul_slot *s = m->arch->slots; m->cfg.tied && s->hf; s++)
+		if ((s->flags & UL_SLOT_HEAD) && (find_hf(m, s->hf) == t || !strcmp(t->name, s->gguf)))
+			return true;
+	return false;
+}
+
+bool ul_weights_read(ul_model *m, ul_err *err)
+{
+	if (!ul_slots_fill(m, make, NULL, err))
+		return false;
+	for (int i = 0; i < m->files->tensors.n; i++) {
+		const ul_tensor *t = &m->files->tensors.t[i];
+		if (!t->used && !harmless(m, t)) {
+			ul_fail(err, "%s holds a tensor \"%s\" that a %s model of this configuration does not have", m->path, t->name, m->arch->name);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool ul_param_own(ul_param *p, ul_err *err)
+{
+	if (!p->borrowed)
+		return true;
+	size_t n = (size_t)p->rows * (size_t)p->cols;
+	void *data = ul_malloc(n * p->be->elem);
+	if (!data)
+		return ul_nomem(err, n * p->be->elem);
+	p->be->copy(data, p->data, n);
+	p->data = data;
+	p->borrowed = false;
+	return true;
+}
