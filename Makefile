@@ -1,7 +1,7 @@
 # unlearn.c: make            builds build/unlearn and build/libunlearn.a; V=1 shows the commands
 #            make test       everything, "N passed, N failed, N skipped" at the end; ONLY=part-of-a-name, SAN=1, STRICT=1
 #            make demo       a small world, two requests, one report
-#            make check      layers, format, static analysis
+#            make check      layers, format, static analysis, commands in documents
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
 #            make install    PREFIX=/usr/local
 .SUFFIXES:
@@ -81,7 +81,59 @@ test:
 	[ $$rc = 0 ] || grep -E 'error:|undefined reference|Error [0-9]|No rule' $(B)/test/build.log | head -n 40; \
 	NOT_BUILT=$$([ $$rc = 0 ] || echo "see $(B)/test/build.log") tools/tests run $(B) '$(ONLY)'
 
+# ---- check: what machines can judge ----
+
+FORMATTED := $(sort $(wildcard include/*.h src/*/*.[ch] src/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] examples/*.c))
+TIDY      := $(patsubst src/%.c,$(B)/check/%.tidy,$(LIB_SRC) $(CLI_SRC))
+
+check: check-layers check-format check-tidy check-cppcheck check-docs
+check-layers: $(B)/libunlearn.a
+	@tools/layers $(B)
+check-format:
+	@clang-format --dry-run --Werror $(FORMATTED) && echo "clang-format: $(words $(FORMATTED)) files"
+# A file is looked at again when it or a header has changed.
+$(B)/check/%.tidy: src/%.c .clang-tidy $(wildcard include/*.h src/*/*.h src/*/*/*.h)
+	@mkdir -p $(@D)
+	@clang-tidy --quiet $< -- -std=c17 -D_GNU_SOURCE $(INCLUDE) $(DEPINC) $(GOMP) > $@.log 2>/dev/null || { grep -E 'warning:|error:|note:' $@.log; exit 1; }
+	@mv $@.log $@
+tidy-all: $(TIDY)
+check-tidy: $(B)/gen/registry.c
+	@$(MAKE) -k -j2 --no-print-directory tidy-all >$(B)/check.log 2>&1; rc=$$?; grep -E 'warning:|error:|note:' $(B)/check.log; \
+	[ $$rc = 0 ] && echo "clang-tidy: $(words $(TIDY)) files"
+check-cppcheck:
+	@mkdir -p $(B)/check/cppcheck
+	@cppcheck --quiet -j2 --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 --cppcheck-build-dir=$(B)/check/cppcheck \
+		--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=unusedStructMember -D_GNU_SOURCE -D__GNUC__ -Iinclude -Isrc src && \
+		echo "cppcheck: $(words $(LIB_SRC) $(CLI_SRC)) files"
+check-docs: $(B)/unlearn
+	@tools/docs-commands $(B)
+
+# ---- fuzz: every parser under libFuzzer with ASan and UBSan; without OpenMP, whose threads a fuzzer does not need ----
+
+TIME   ?= 10
+FB     := $(B)/fuzz
+FUZZCC := clang -std=c17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fno-math-errno -Wno-unknown-pragmas -Wno-unknown-attributes $(INCLUDE) $(DEPINC) $(GOMP) -I. -Itests
+GOMP   := -idirafter $(dir $(shell gcc -print-file-name=include/omp.h))
+FUZZSAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_OBJ := $(LIB_SRC:src/%.c=$(FB)/obj/%.o) $(FB)/obj/gen/registry.o
+
+$(FB)/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  clang $<"
+	$(Q)$(FUZZCC) $(FUZZSAN) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+$(FB)/obj/gen/%.o: $(B)/gen/%.c
+	@mkdir -p $(@D)
+	$(Q)$(FUZZCC) $(FUZZSAN) -fsanitize=fuzzer-no-link -c -o $@ $<
+$(FB)/lib.a: $(FUZZ_OBJ)
+	@rm -f $@ && ar rcs $@ $(FUZZ_OBJ)
+$(FB)/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h $(FB)/lib.a
+	@echo "  clang $@"
+	$(Q)$(FUZZCC) $(FUZZSAN) -fsanitize=fuzzer -o $@ $< tests/fuzz/fuzz.c $(FB)/lib.a $(DEPLIB) $(shell gcc -print-file-name=libgomp.so)
+fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(FB)/%)
+	@tools/fuzz $(FB) $(TIME)
+
+-include $(FUZZ_OBJ:.o=.d)
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:=.d) $(B)/test/test.d
 clean:
 	rm -rf build
-.PHONY: all clean test
+.PHONY: all clean test check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz

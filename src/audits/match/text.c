@@ -108,7 +108,7 @@ static char *folded(const char *s, size_t n)
 		memcpy(out, from, bytes);
 		out[bytes] = '\0';
 	}
-	free(u);
+	ul_free(u);
 	return out;
 }
 
