@@ -7,7 +7,18 @@
 
 #include "base/base.h"
 
-enum ul_pii { UL_PII_EMAIL, UL_PII_PHONE, UL_PII_IP, UL_PII_IBAN, UL_PII_CARD, UL_PII_SSN, UL_PII_DATE, UL_PII_URL, UL_PII_NAME, UL_PII_ADDRESS, UL_PII_ID, UL_PII_TYPES };
+enum ul_pii { UL_PII_EMAIL,
+	UL_PII_PHONE,
+	UL_PII_IP,
+	UL_PII_IBAN,
+	UL_PII_CARD,
+	UL_PII_SSN,
+	UL_PII_DATE,
+	UL_PII_URL,
+	UL_PII_NAME,
+	UL_PII_ADDRESS,
+	UL_PII_ID,
+	UL_PII_TYPES };
 
 typedef struct ul_finding {
 	size_t start, end; /* bytes */
@@ -19,7 +30,7 @@ ul_gazetteer *ul_gazetteer_new(void);
 bool ul_gazetteer_add(ul_gazetteer *g, enum ul_pii type, const char *string);
 void ul_gazetteer_free(ul_gazetteer *g);
 
-const char *ul_pii_name(enum ul_pii t);               /* "EMAIL", "PHONE", … */
+const char *ul_pii_name(enum ul_pii t); /* "EMAIL", "PHONE", … */
 bool ul_pii_from_name(const char *name, enum ul_pii *t);
 /* Findings in order, never overlapping (the longer, then the earlier type wins). g may be NULL; types: bit mask, 0 = all. */
 int ul_recognise(const char *text, size_t n, unsigned types, const ul_gazetteer *g, ul_finding *out, int max);

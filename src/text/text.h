@@ -26,18 +26,18 @@ void ul_tok_free(ul_tok *t);
 
 /* What a GGUF says about its tokenizer; arrays are borrowed during the call. */
 typedef struct ul_tok_gguf {
-	const char *model, *pre;     /* "gpt2" | "llama" | "gemma…"; pre: "smollm", "llama-bpe", "qwen2", … may be NULL */
+	const char *model, *pre; /* "gpt2" | "llama" | "gemma…"; pre: "smollm", "llama-bpe", "qwen2", … may be NULL */
 	int n;
-	const char *const *token;    /* [n], with explicit lengths: tokens may hold NUL */
+	const char *const *token; /* [n], with explicit lengths: tokens may hold NUL */
 	const size_t *token_len;
-	const float *score;          /* [n] or NULL */
-	const int32_t *type;         /* [n] or NULL: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte */
-	const char *const *merge;    /* [merges], "left right" */
+	const float *score; /* [n] or NULL */
+	const int32_t *type; /* [n] or NULL: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte */
+	const char *const *merge; /* [merges], "left right" */
 	int merges;
-	int bos, eos, unk, pad;      /* -1 = none */
-	int add_bos, add_eos;        /* 0, 1; -1 = by model */
-	int add_space_prefix;        /* likewise */
-	const char *chat_template;   /* or NULL */
+	int bos, eos, unk, pad; /* -1 = none */
+	int add_bos, add_eos; /* 0, 1; -1 = by model */
+	int add_space_prefix; /* likewise */
+	const char *chat_template; /* or NULL */
 } ul_tok_gguf;
 ul_tok *ul_tok_open_gguf(const ul_tok_gguf *g, ul_err *err);
 
@@ -47,13 +47,13 @@ ul_tok *ul_tok_open_gguf(const ul_tok_gguf *g, ul_err *err);
 bool ul_tok_encode(const ul_tok *t, const char *text, size_t n, int specials, bool offsets, ul_ids *out, ul_err *err);
 /* Appends bytes (may be ill-formed UTF-8 for a partial character: the caller may hold them back). */
 void ul_tok_decode(const ul_tok *t, const int *ids, int n, bool skip_specials, ul_buf *out);
-int ul_tok_size(const ul_tok *t);                       /* highest id + 1 */
-int ul_tok_id(const ul_tok *t, const char *token);      /* -1 = none */
-const char *ul_tok_piece(const ul_tok *t, int id);      /* as stored in the vocabulary; NULL out of range; borrowed */
+int ul_tok_size(const ul_tok *t); /* highest id + 1 */
+int ul_tok_id(const ul_tok *t, const char *token); /* -1 = none */
+const char *ul_tok_piece(const ul_tok *t, int id); /* as stored in the vocabulary; NULL out of range; borrowed */
 bool ul_tok_is_special(const ul_tok *t, int id);
-int ul_tok_bos(const ul_tok *t);                        /* -1 = none */
+int ul_tok_bos(const ul_tok *t); /* -1 = none */
 int ul_tok_eos(const ul_tok *t);
-const char *ul_tok_chat_template(const ul_tok *t);      /* the jinja text or NULL */
+const char *ul_tok_chat_template(const ul_tok *t); /* the jinja text or NULL */
 /* Writes tokenizer.json and tokenizer_config.json (byte for byte what was read, when it came from a directory). */
 bool ul_tok_save(const ul_tok *t, const char *dir, ul_err *err);
 /* Everything export to GGUF needs; strings owned by `a`. */
@@ -69,7 +69,14 @@ typedef struct ul_turn {
 } ul_turn;
 
 /* Templates this program can render. The jinja text is recognised by what it contains, never executed. */
-enum ul_chat { UL_CHAT_NONE, UL_CHAT_CHATML, UL_CHAT_LLAMA2, UL_CHAT_LLAMA3, UL_CHAT_GEMMA, UL_CHAT_MISTRAL, UL_CHAT_ZEPHYR, UL_CHAT_QWEN };
+enum ul_chat { UL_CHAT_NONE,
+	UL_CHAT_CHATML,
+	UL_CHAT_LLAMA2,
+	UL_CHAT_LLAMA3,
+	UL_CHAT_GEMMA,
+	UL_CHAT_MISTRAL,
+	UL_CHAT_ZEPHYR,
+	UL_CHAT_QWEN };
 const char *ul_chat_name(enum ul_chat c);
 /* Fails with a sentence that names --template when the template is none of them. */
 bool ul_chat_detect(const char *jinja, enum ul_chat *out, char default_system[256], ul_err *err);
