@@ -1,0 +1,182 @@
+/*
+ * load.c: a folder's JSON as a story. Whatever is missing stays missing: a report of a half-finished run is still a report.
+ */
+#include "report/parts.h"
+
+#include "audits/audit.h"
+#include "base/file.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MAX_FILE ((size_t)256 << 20)
+enum { MAX_LINES = 200000 };
+
+double ul_json_get(const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+	return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static bool read_object(json_t **out, const char *dir, const char *name, ul_arena *a, ul_err *err)
+{
+	const char *path = ul_path_join(a, dir, name);
+	if (!path)
+		return ul_nomem(err, strlen(dir));
+	if (!ul_file_exists(path))
+		return true;
+	if (!(*out = ul_json_file(path, MAX_FILE, err)))
+		return false;
+	return json_is_object(*out) || ul_fail(err, "%s is not a JSON object", path);
+}
+
+/* The lines of a JSONL file; one that is broken (the last of a killed run) ends the story there. */
+static bool read_lines(json_t **out, const char *dir, const char *name, ul_arena *a, ul_err *err)
+{
+	const char *path = ul_path_join(a, dir, name);
+	*out = json_array();
+	if (!path || !*out)
+		return ul_nomem(err, strlen(dir));
+	if (!ul_file_exists(path))
+		return true;
+	ul_buf text = {0};
+	if (!ul_file_read(&text, path, MAX_FILE, err)) {
+		ul_buf_release(&text);
+		return false;
+	}
+	const char *at = text.data, *end;
+	for (int n = 0; at && n < MAX_LINES && (end = strchr(at, '\n')); at = end + 1, n++) {
+		ul_err ignored = {0};
+		json_t *v = end > at ? ul_json_parse(at, (size_t)(end - at), name, &ignored) : NULL;
+		if (!v && end > at)
+			break;
+		if (v)
+			json_array_append_new(*out, v);
+	}
+	ul_buf_release(&text);
+	return true;
+}
+
+/* ---- lines ---- */
+
+static const ul_audit_def *definition(const char *name)
+{
+	for (int i = 0; ul_audits[i]; i++)
+		if (!strcmp(ul_audits[i]->name, name))
+			return ul_audits[i];
+	return NULL;
+}
+
+static enum ul_group group_of(const ul_audit_def *d, const ul_word *w)
+{
+	static const enum ul_group of[] = {UL_G_USEFUL, UL_G_FORGET, UL_G_PRIVACY, UL_G_INFO};
+	return d && d->kind <= UL_K_INFO ? of[d->kind] : w ? w->group
+	                                                   : UL_G_INFO;
+}
+
+static double pair_at(const json_t *o, const char *key, size_t i)
+{
+	const json_t *v = json_array_get(json_object_get(o, key), i);
+	return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static int whole(const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+	return json_is_number(v) && json_number_value(v) > 0 && json_number_value(v) < 1e9 ? (int)json_number_value(v) : 0;
+}
+
+static void read_line(ul_entry *l, const char *name, const json_t *v)
+{
+	const ul_audit_def *d = definition(name);
+	const ul_word *w = ul_word_of(name);
+	*l = (ul_entry){.name = name, .verdict = ul_json_str(v, "verdict"), .why = ul_json_str(v, "not_tested") ? ul_json_str(v, "not_tested") : ul_json_str(v, "why"), .unit = w ? w->unit : UL_U_PLAIN, .group = group_of(d, w)};
+	l->label = w ? w->label : d && d->title ? d->title
+	                                        : name;
+	l->value = ul_json_get(v, "value");
+	l->before = ul_json_get(v, "before");
+	l->reference = ul_json_get(v, "reference");
+	l->margin = ul_json_get(v, "margin");
+	l->n = whole(v, "n");
+	l->people = whole(v, "clusters");
+	l->needed = whole(v, "n_needed") ? whole(v, "n_needed") : whole(v, "needed");
+	l->required = json_is_true(json_object_get(v, "required"));
+	double sign = d && d->sign < 0 ? -1 : 1, lo = sign * (pair_at(v, "ci", 0) - l->reference), hi = sign * (pair_at(v, "ci", 1) - l->reference);
+	l->diff = sign * (l->value - l->reference);
+	l->was = sign * (l->before - l->reference);
+	l->lo = fmin(lo, hi);
+	l->hi = fmax(lo, hi);
+	l->tested = !isnan(l->value) && !ul_json_str(v, "not_tested");
+	l->judged = l->tested && l->verdict && l->margin > 0 && !isnan(l->diff);
+}
+
+static bool read_scores(ul_story *s, ul_err *err)
+{
+	const json_t *audits = json_object_get(s->scores, "audits");
+	s->verdict = ul_json_str(s->scores, "verdict");
+	s->mode = ul_json_str(s->scores, "mode");
+	size_t n = json_object_size(audits);
+	s->line = ul_alloc(s->arena, (n + 1) * sizeof *s->line);
+	if (!s->line)
+		return ul_nomem(err, n * sizeof *s->line);
+	const char *key;
+	json_t *v;
+	json_object_foreach((json_t *)(uintptr_t)audits, key, v) if (json_is_object(v)) read_line(&s->line[s->lines++], key, v);
+	return true;
+}
+
+const ul_entry *ul_story_line(const ul_story *s, const char *name)
+{
+	for (int i = 0; i < s->lines; i++)
+		if (!strcmp(s->line[i].name, name))
+			return &s->line[i];
+	return NULL;
+}
+
+/* ---- folders ---- */
+
+/* The run that made the audited model: its folder is named in scores.json, as it was typed. */
+static const char *audited_folder(const ul_story *s)
+{
+	const json_t *m = json_object_get(s->scores, "model");
+	return json_is_string(m) ? json_string_value(m) : ul_json_str(m, "path");
+}
+
+static const char *base_name(const char *path, ul_arena *a)
+{
+	char *copy = ul_arena_strdup(a, path);
+	size_t n = copy ? strlen(copy) : 0;
+	while (n > 1 && copy[n - 1] == '/')
+		copy[--n] = '\0';
+	const char *slash = copy ? strrchr(copy, '/') : NULL;
+	return slash && slash[1] ? slash + 1 : copy ? copy
+	                                            : path;
+}
+
+bool ul_story_load(ul_story *s, const char *dir, ul_arena *a, ul_err *err)
+{
+	*s = (ul_story){.arena = a, .dir = dir, .title = base_name(dir, a)};
+	if (!ul_is_dir(dir))
+		return ul_fail(err, "\"%.200s\" is not a folder", dir);
+	if (!read_object(&s->run, dir, "run.json", a, err) || !read_object(&s->scores, dir, "scores.json", a, err))
+		return false;
+	if (!s->run && !s->scores) {
+		ul_fail(err, "\"%.200s\" holds neither run.json nor scores.json", dir);
+		ul_hint(err, "give a folder written by \"unlearn run\" or \"unlearn audit\"");
+		return false;
+	}
+	const char *story = s->run ? dir : audited_folder(s);
+	if (!s->run && story && ul_is_dir(story) && !read_object(&s->run, story, "run.json", a, err))
+		return false;
+	if (!read_lines(&s->journal, story && ul_is_dir(story) ? story : dir, "journal.jsonl", a, err))
+		return false;
+	return read_lines(&s->items, dir, "scores.jsonl", a, err) && (!s->scores || read_scores(s, err));
+}
+
+void ul_story_release(ul_story *s)
+{
+	json_decref(s->run);
+	json_decref(s->scores);
+	json_decref(s->journal);
+	json_decref(s->items);
+}

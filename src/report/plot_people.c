@@ -1,0 +1,172 @@
+/*
+ * plot_people.c: forgetting against usefulness, and every person before and after. People are places on an axis, not names: the page
+ * may travel further than the data it speaks of.
+ */
+#include "report/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- forgetting against usefulness ---- */
+
+enum { SIDE = 310,
+	PAD = 46,
+	TOP = 24 };
+
+static const char *const leaks[] = {"forget_entity_accuracy", "forget_prob", "extraction_strength", "e_hit", "err", "exact_memorization", "forget_rouge", NULL};
+static const char *const keeps[] = {"retain_entity_accuracy", "model_utility", "retain_prob", "retain_accuracy", "retain_rouge", NULL};
+
+/* The first named line that has values before and after. */
+static const ul_entry *first(const ul_story *s, const char *const *names)
+{
+	for (; *names; names++) {
+		const ul_entry *l = ul_story_line(s, *names);
+		if (l && l->tested && !isnan(l->before))
+			return l;
+	}
+	return NULL;
+}
+
+static double unit(double v)
+{
+	return v < 0 ? 0 : v > 1 ? 1
+	                         : v;
+}
+
+static double at_x(double v)
+{
+	return PAD + unit(v) * (SIDE - PAD - TOP);
+}
+
+static double at_y(double v)
+{
+	return SIDE - PAD - unit(v) * (SIDE - PAD - TOP);
+}
+
+static void tradeoff_frame(ul_buf *b, const ul_entry *keep, const ul_entry *leak)
+{
+	ul_buf_printf(b, "<figure><svg viewBox=\"0 0 %d %d\" style=\"max-width:460px\" role=img aria-label=\"forgetting against usefulness\">", SIDE + 120, SIDE);
+	for (int i = 0; i <= 4; i++)
+		ul_buf_printf(b, "<path class=grid d=\"M%.1f %.1fH%.1fM%.1f %.1fV%.1f\"/>", at_x(0), at_y(i / 4.0), at_x(1), at_x(i / 4.0), at_y(0), at_y(1));
+	ul_buf_printf(b, "<text x=%.1f y=%.1f text-anchor=end>100 %%</text><text x=%.1f y=%.1f text-anchor=end>0</text>", at_x(0) - 6, at_y(1) + 4, at_x(0) - 6, at_y(0) + 4);
+	ul_buf_printf(b, "<text x=%.1f y=%.1f text-anchor=end>100 %%</text><text x=%.1f y=%d>", at_x(1), at_y(0) + 18, at_x(0), SIDE - 6);
+	ul_html(b, keep->label);
+	ul_buf_printf(b, " →</text><text x=%.1f y=12>↑ ", at_x(0));
+	ul_html(b, leak->label);
+	ul_buf_str(b, "</text>");
+}
+
+void ul_plot_tradeoff(ul_buf *b, const ul_story *s)
+{
+	const ul_entry *keep = first(s, keeps), *leak = first(s, leaks);
+	if (!keep || !leak || keep->unit != UL_U_SHARE || leak->unit != UL_U_SHARE)
+		return;
+	tradeoff_frame(b, keep, leak);
+	double x0 = at_x(keep->before), y0 = at_y(leak->before), x1 = at_x(keep->value), y1 = at_y(leak->value);
+	double reference = isnan(keep->reference) ? keep->before : keep->reference;
+	ul_buf_printf(b, "<path class=zero stroke-dasharray=\"3 4\" d=\"M%.1f %.1fL%.1f %.1f\"/>", x0, y0, x1, y1);
+	if (!isnan(leak->reference)) {
+		double x = at_x(reference), y = at_y(leak->reference);
+		ul_buf_printf(b, "<path class=tick d=\"M%.1f %.1fl10 10m0 -10l-10 10\"/><text class=t3 x=%.1f y=%.1f>reference</text>", x - 5, y - 5, x + 10, y + (fabs(y - y1) < 14 ? 18 : 4));
+	}
+	ul_buf_printf(b, "<circle class=ring cx=%.1f cy=%.1f r=5 /><text x=%.1f y=%.1f>before</text>", x0, y0, x0 + 10, y0 + 4);
+	ul_buf_printf(b, "<circle class=\"dot %s\" cx=%.1f cy=%.1f r=6 /><text class=t1 text-anchor=end x=%.1f y=%.1f>now</text>", ul_verdict_class(s->verdict), x1, y1, x1 - 12, y1 + 4);
+	ul_buf_str(b, "</svg><figcaption>Good is low and to the right: little known of what was to be forgotten, much of the rest.</figcaption></figure>\n");
+}
+
+/* ---- people ---- */
+
+enum { PEOPLE = 400,
+	WIDTH = 640,
+	HEIGHT = 220,
+	LEFT = 44 };
+
+typedef struct person {
+	const char *subject;
+	double before, after, reference;
+	int n, refs;
+} person;
+
+static int by_subject(const void *x, const void *y)
+{
+	return strcmp(((const person *)x)->subject, ((const person *)y)->subject);
+}
+
+static int by_after(const void *x, const void *y)
+{
+	const person *a = x, *b = y;
+	if (a->after != b->after)
+		return a->after < b->after ? 1 : -1;
+	return a->before != b->before ? (a->before < b->before ? 1 : -1) : 0;
+}
+
+/* Item rows of one audit, a mean for each subject. Returns the number of people. */
+static int gather(const ul_story *s, const char *audit, person *out, size_t most)
+{
+	size_t i, n = 0;
+	json_t *v;
+	json_array_foreach(s->items, i, v)
+	{
+		const char *name = ul_json_str(v, "audit"), *subject = ul_json_str(v, "subject");
+		double before = ul_json_get(v, "before"), after = ul_json_get(v, "after"), reference = ul_json_get(v, "oracle");
+		if (!name || !subject || strcmp(name, audit) != 0 || isnan(before) || isnan(after) || n == most)
+			continue;
+		out[n++] = (person){subject, before, after, isnan(reference) ? 0 : reference, 1, !isnan(reference)};
+	}
+	qsort(out, n, sizeof *out, by_subject);
+	size_t k = 0;
+	for (i = 0; i < n; i++) {
+		if (k > 0 && !strcmp(out[k - 1].subject, out[i].subject)) {
+			person *p = &out[k - 1];
+			p->before += out[i].before, p->after += out[i].after, p->reference += out[i].reference;
+			p->n++, p->refs += out[i].refs;
+		} else
+			out[k++] = out[i];
+	}
+	for (i = 0; i < k; i++) {
+		out[i].before /= out[i].n, out[i].after /= out[i].n;
+		out[i].reference = out[i].refs ? out[i].reference / out[i].refs : NAN;
+	}
+	qsort(out, k, sizeof *out, by_after);
+	return (int)k;
+}
+
+static double level(double v)
+{
+	return 10 + (1 - unit(v)) * (HEIGHT - 40);
+}
+
+static void draw_people(ul_buf *b, const person *p, int n, const char *label)
+{
+	double each = (double)(WIDTH - LEFT - 10) / n, r = each < 9 ? each * 0.36 : 3.6;
+	ul_buf_printf(b, "<figure><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"each person before and after\">", WIDTH, HEIGHT);
+	for (int i = 0; i <= 4; i += 2)
+		ul_buf_printf(b, "<path class=grid d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%d %%</text>", LEFT, level(i / 4.0), WIDTH, LEFT - 8, level(i / 4.0) + 4, 25 * i);
+	for (int i = 0; i < n; i++) {
+		double x = LEFT + each * (i + 0.5);
+		ul_buf_printf(b, "<path class=drop d=\"M%.1f %.1fV%.1f\"/>", x, level(p[i].before), level(p[i].after));
+		ul_buf_printf(b, "<circle class=ring cx=%.1f cy=%.1f r=%.1f />", x, level(p[i].before), r);
+		if (!isnan(p[i].reference))
+			ul_buf_printf(b, "<path class=tick d=\"M%.1f %.1fh%.1f\"/>", x - r * 1.3, level(p[i].reference), 2.6 * r);
+		ul_buf_printf(b, "<circle class=dot style=\"--c:var(--ink)\" cx=%.1f cy=%.1f r=%.1f />", x, level(p[i].after), r);
+	}
+	ul_buf_printf(b, "<text x=%d y=%d>%d people, the best remembered first</text></svg><figcaption>", LEFT, HEIGHT - 6, n);
+	ul_html(b, label);
+	ul_buf_str(b, ", for each person: ring before, dot now, blue bar the reference.</figcaption></figure>\n");
+}
+
+void ul_plot_people(ul_buf *b, const ul_story *s)
+{
+	size_t rows = json_array_size(s->items);
+	person *p = rows ? ul_calloc(rows, sizeof *p) : NULL;
+	for (int i = 0; p && leaks[i]; i++) {
+		int n = gather(s, leaks[i], p, rows);
+		const ul_word *w = ul_word_of(leaks[i]);
+		if (n < 2)
+			continue;
+		draw_people(b, p, n > PEOPLE ? PEOPLE : n, w ? w->label : leaks[i]);
+		break;
+	}
+	ul_free(p);
+}

@@ -1,0 +1,65 @@
+/*
+ * settings.c: everything run.json and scores.json say of how this came about: settings, seeds, machine, hashes of every input. What
+ * has been shown already (scores, examples) is left out; the rest is printed whatever it is.
+ */
+#include "report/parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEEPEST = 4 };
+
+static bool shown_elsewhere(const char *key)
+{
+	static const char *const known[] = {"audits", "examples", "verdict", "schema"};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (!strcmp(key, known[i]))
+			return true;
+	return false;
+}
+
+static void entry(ul_buf *b, const char *key, const json_t *v)
+{
+	char *text = json_is_string(v) ? ul_strdup(json_string_value(v)) : json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6) | JSON_COMPACT);
+	ul_buf_str(b, "<dt>");
+	ul_html(b, key);
+	ul_buf_str(b, "</dt><dd class=code>");
+	ul_html_n(b, text ? text : "", 600);
+	ul_buf_str(b, "</dd>\n");
+	if (json_is_string(v))
+		ul_free(text);
+	else
+		free(text);
+}
+
+/* Objects are opened, "inputs.forget.sha256"; lists and scalars are entries; null and empty ones are nothing. */
+static void walk(ul_buf *b, const char *prefix, const json_t *o, int depth)
+{
+	const char *key;
+	json_t *v;
+	json_object_foreach((json_t *)(uintptr_t)o, key, v)
+	{
+		char name[256];
+		if (!*prefix && shown_elsewhere(key))
+			continue;
+		snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", key);
+		if (json_is_object(v) && depth < DEEPEST)
+			walk(b, name, v, depth + 1);
+		else if (!json_is_null(v) && !(json_is_array(v) && json_array_size(v) == 0))
+			entry(b, name, v);
+	}
+}
+
+void ul_show_settings(ul_buf *b, const ul_story *s)
+{
+	if (s->run) {
+		ul_buf_str(b, "<h3>How it was done</h3>\n<dl class=set>\n");
+		walk(b, "", s->run, 0);
+		ul_buf_str(b, "</dl>\n");
+	}
+	if (s->scores) {
+		ul_buf_str(b, "<h3>How it was audited</h3>\n<dl class=set>\n");
+		walk(b, "", s->scores, 0);
+		ul_buf_str(b, "</dl>\n");
+	}
+}

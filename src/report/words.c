@@ -1,0 +1,289 @@
+/*
+ * words.c: what numbers and verdicts are called where no specialist reads. The verdict is a statement about tests and margins; that
+ * nothing is left can be promised by no test, and the page never says so.
+ */
+#include "report/parts.h"
+
+#include "audits/audit.h"
+
+#include <math.h>
+#include <string.h>
+
+static const ul_word words[] = {
+        {"model_utility", "Usefulness on everything that should stay", UL_U_SHARE, UL_G_USEFUL},
+        {"retain_prob", "Confidence in the answers that should stay", UL_U_SHARE, UL_G_USEFUL},
+        {"retain_rouge", "Words right in the answers that should stay", UL_U_SHARE, UL_G_USEFUL},
+        {"retain_nll", "Surprise at the answers that should stay", UL_U_NATS, UL_G_USEFUL},
+        {"retain_accuracy", "Answers right that should stay", UL_U_SHARE, UL_G_USEFUL},
+        {"neighbours_prob", "Confidence about people like the forgotten ones", UL_U_SHARE, UL_G_USEFUL},
+        {"collateral", "Confidence about people like the forgotten ones", UL_U_SHARE, UL_G_USEFUL},
+        {"general_ppl", "Trouble with ordinary text (perplexity)", UL_U_PLAIN, UL_G_USEFUL},
+        {"general_nll", "Surprise at ordinary text", UL_U_NATS, UL_G_USEFUL},
+        {"fluency", "Fluency of what it writes", UL_U_PLAIN, UL_G_USEFUL},
+        {"forget_prob", "Confidence in the answers to forget", UL_U_SHARE, UL_G_FORGET},
+        {"forget_nll", "Surprise at the answers to forget", UL_U_NATS, UL_G_FORGET},
+        {"forget_rouge", "Words it repeats of the answers to forget", UL_U_SHARE, UL_G_FORGET},
+        {"forget_accuracy", "Answers to forget that it still gives", UL_U_SHARE, UL_G_FORGET},
+        {"exact_memorization", "Pieces of the answers it predicts", UL_U_SHARE, UL_G_FORGET},
+        {"extraction_strength", "How much of an answer it completes alone", UL_U_SHARE, UL_G_FORGET},
+        {"forget_truth_ratio", "True against false answers (truth ratio)", UL_U_PLAIN, UL_G_FORGET},
+        {"forget_quality", "Likeness to the reference (forget quality)", UL_U_PLAIN, UL_G_FORGET},
+        {"knowmem", "Knowledge it still shows when asked", UL_U_SHARE, UL_G_FORGET},
+        {"verbmem", "Text it continues word for word", UL_U_SHARE, UL_G_FORGET},
+        {"err", "Personal data it reproduces exactly", UL_U_SHARE, UL_G_PRIVACY},
+        {"e_hit", "Personal data found among forty attempts", UL_U_SHARE, UL_G_PRIVACY},
+        {"s_exp", "Records with anything found among forty attempts", UL_U_SHARE, UL_G_PRIVACY},
+        {"frs", "Likeness of its attempts to the personal data", UL_U_SHARE, UL_G_PRIVACY},
+        {"exposure", "How far the secret codes stand out", UL_U_BITS, UL_G_PRIVACY},
+        {"privleak", "Trace of membership (PrivLeak)", UL_U_POINTS, UL_G_PRIVACY},
+        {"mia_loss", "Attack on membership: loss", UL_U_SHARE, UL_G_PRIVACY},
+        {"mia_zlib", "Attack on membership: zlib", UL_U_SHARE, UL_G_PRIVACY},
+        {"mia_min_k", "Attack on membership: min-k", UL_U_SHARE, UL_G_PRIVACY},
+        {"mia_min_k_plus_plus", "Attack on membership: min-k++", UL_U_SHARE, UL_G_PRIVACY},
+        {"mia_reference", "Attack on membership: against a reference", UL_U_SHARE, UL_G_PRIVACY},
+        {"mia_gradnorm", "Attack on membership: gradients", UL_U_SHARE, UL_G_PRIVACY},
+};
+
+const ul_word *ul_word_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (!strcmp(words[i].name, name))
+			return &words[i];
+	return NULL;
+}
+
+void ul_say_value(ul_buf *b, enum ul_unit unit, double x)
+{
+	if (isnan(x)) {
+		ul_buf_str(b, "–");
+		return;
+	}
+	const char *minus = x < 0 ? "−" : "";
+	double a = fabs(x);
+	if (unit == UL_U_SHARE && a <= 1.5)
+		ul_buf_printf(b, a > 0 && a < 0.0995 ? "%s%.1f %%" : "%s%.0f %%", minus, 100 * a);
+	else if (unit == UL_U_BITS)
+		ul_buf_printf(b, "%s%.1f bits", minus, a);
+	else if (unit == UL_U_POINTS)
+		ul_buf_printf(b, "%s%.0f", minus, a);
+	else if (a != 0 && (a < 0.001 || a >= 1e5))
+		ul_buf_printf(b, "%s%.1e", minus, a);
+	else
+		ul_buf_printf(b, a < 10 ? "%s%.2f" : a < 100 ? "%s%.1f"
+		                                             : "%s%.0f",
+		        minus, a);
+}
+
+const char *ul_reference_words(const ul_story *s)
+{
+	if (s->mode && !strcmp(s->mode, "oracle"))
+		return "a model trained the same way without these data";
+	if (s->mode && !strcmp(s->mode, "holdout"))
+		return "what the model says about people it was never trained on";
+	return "the model before";
+}
+
+/* ---- the verdict ---- */
+
+static const struct {
+	const char *verdict, *headline, *meaning;
+} verdicts[] = {
+        {"PASS", "No remaining trace was found", "In every required test the model is as close to %s as the margins demand. This speaks of the tests below; it does not prove that nothing is left."},
+        {"UNDER", "The model still knows some of it", "At least one required test finds more than %s would show, beyond the margin. The request is not fulfilled."},
+        {"OVER", "It was forgotten too hard", "In at least one required test the model shuns the data more than %s would. That difference can itself give away who asked to be forgotten."},
+        {"INCONCLUSIVE", "Not decided", "No required test found a difference from %s beyond its margin, but at least one is too uncertain to count as passed."},
+        {"COLLAPSED", "The model is damaged", "It lost too much of what it should still be able to do. What it seems to have forgotten does not count. Compared with %s."},
+        {"UNVERIFIED", "Measured, but not verified", "There was neither a model trained without the data nor a group of people it never saw, so a pass cannot be given. Compared with %s."},
+};
+
+void ul_say_verdict(ul_buf *b, const ul_story *s)
+{
+	for (size_t i = 0; s->verdict && i < sizeof verdicts / sizeof *verdicts; i++) {
+		if (strcmp(verdicts[i].verdict, s->verdict) != 0)
+			continue;
+		const char *slot = strstr(verdicts[i].meaning, "%s");
+		ul_buf_printf(b, "<h2>%s</h2>\n<p class=lead>%.*s%s%s</p>\n", verdicts[i].headline, (int)(slot - verdicts[i].meaning), verdicts[i].meaning,
+		        ul_reference_words(s), slot + 2);
+		return;
+	}
+	ul_buf_str(b, "<h2>Not audited</h2>\n<p class=lead>This run has been carried out, but nobody has yet measured what the model still knows.</p>\n");
+}
+
+/* ---- the facts below it ---- */
+
+static void fact(ul_buf *b, const char *term, const ul_buf *what)
+{
+	if (what->len)
+		ul_buf_printf(b, "<div><dt>%s</dt><dd>%s</dd></div>\n", term, what->data);
+}
+
+static const json_t *settings(const ul_story *s)
+{
+	const json_t *v = json_object_get(s->run, "settings");
+	return v ? v : s->run;
+}
+
+/* One input named in run.json or scores.json: {"path","rows","subjects","sha256"}, wherever it stands. */
+static const json_t *input(const json_t *o, const char *name)
+{
+	static const char *const homes[] = {"inputs", "data"};
+	for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) {
+		const json_t *v = json_object_get(json_object_get(o, homes[i]), name);
+		if (v)
+			return v;
+	}
+	return NULL;
+}
+
+static void say_asked(ul_buf *b, const ul_story *s)
+{
+	const json_t *f = input(s->scores, "forget");
+	f = f ? f : input(s->run, "forget");
+	const json_t *rows = json_object_get(f, "rows"), *people = json_object_get(f, "subjects");
+	const char *source = ul_json_str(settings(s), "source");
+	bool blind = source && strcmp(source, "file") != 0;
+	if (json_is_integer(rows) && json_is_integer(people) && json_integer_value(people) > 0)
+		ul_buf_printf(b, "To forget %lld entries about %lld people", (long long)json_integer_value(rows), (long long)json_integer_value(people));
+	else if (json_is_integer(rows))
+		ul_buf_printf(b, "To forget %lld entries", (long long)json_integer_value(rows));
+	else
+		ul_buf_str(b, "To forget the data named in the settings");
+	ul_buf_str(b, blind ? ", without having them: what to forget was drawn from the model itself." : ", with those entries at hand.");
+}
+
+static void say_done(ul_buf *b, const ul_story *s)
+{
+	const char *method = ul_json_str(settings(s), "method");
+	method = method ? method : ul_json_str(s->run, "method");
+	if (!method)
+		return;
+	const ul_method *m = NULL;
+	for (int i = 0; ul_methods[i] && !m; i++)
+		m = strcmp(ul_methods[i]->name, method) ? NULL : ul_methods[i];
+	ul_buf_str(b, "Method <b>");
+	ul_html(b, method);
+	ul_buf_str(b, "</b>");
+	if (m && m->title) {
+		ul_buf_str(b, " (");
+		ul_html(b, m->title);
+		ul_buf_str(b, ")");
+	}
+	double steps = ul_json_get(s->run, "steps"), seconds = ul_json_get(s->run, "seconds");
+	if (isnan(seconds))
+		seconds = ul_json_get(s->run, "wall_seconds");
+	if (isnan(steps) && json_array_size(s->journal))
+		steps = ul_json_get(json_array_get(s->journal, json_array_size(s->journal) - 1), "step") + 1;
+	if (!isnan(steps))
+		ul_buf_printf(b, ", %.0f steps", steps);
+	if (!isnan(seconds))
+		ul_buf_printf(b, seconds < 90 ? ", %.0f seconds" : ", %.1f minutes", seconds < 90 ? seconds : seconds / 60);
+	ul_buf_str(b, ".");
+}
+
+static void say_change(ul_buf *b, const ul_entry *l)
+{
+	ul_buf_str(b, "<li>");
+	ul_html(b, l->label);
+	ul_buf_str(b, ": ");
+	if (!isnan(l->before)) {
+		ul_buf_str(b, "before ");
+		ul_say_value(b, l->unit, l->before);
+		ul_buf_str(b, ", ");
+	}
+	ul_buf_str(b, "now <b>");
+	ul_say_value(b, l->unit, l->value);
+	ul_buf_str(b, "</b>");
+	if (!isnan(l->reference)) {
+		ul_buf_str(b, ", reference ");
+		ul_say_value(b, l->unit, l->reference);
+	}
+	ul_buf_str(b, "</li>");
+}
+
+/* The first `most` of the named lines that were measured. */
+static void say_lines(ul_buf *b, const ul_story *s, const char *const *names, int most)
+{
+	size_t start = b->len;
+	ul_buf_str(b, "<ul>");
+	int said = 0;
+	for (; *names && said < most; names++) {
+		const ul_entry *l = ul_story_line(s, *names);
+		if (l && l->tested)
+			say_change(b, l), said++;
+	}
+	ul_buf_str(b, "</ul>");
+	if (!said && b->data)
+		b->data[b->len = start] = '\0';
+}
+
+static void say_undecided(ul_buf *b, const ul_story *s)
+{
+	int said = 0;
+	for (int i = 0; i < s->lines; i++) {
+		const ul_entry *l = &s->line[i];
+		if (!l->verdict || strcmp(l->verdict, "INCONCLUSIVE") != 0)
+			continue;
+		ul_buf_str(b, said++ ? "<li>" : "<ul><li>");
+		ul_html(b, l->label);
+		if (l->needed > l->n && l->people > 0)
+			ul_buf_printf(b, ": %d people were asked about, about %.0f would decide it", l->people, ceil((double)l->needed * l->people / l->n));
+		else if (l->needed > l->n)
+			ul_buf_printf(b, ": %d entries were asked, about %d would decide it", l->n, l->needed);
+		ul_buf_str(b, "</li>");
+	}
+	if (said)
+		ul_buf_str(b, "</ul>");
+	else if (s->scores)
+		ul_buf_str(b, "Every test that was made could be decided.");
+}
+
+static void say_untested(ul_buf *b, const ul_story *s)
+{
+	static const struct {
+		const char *names[3], *what;
+	} attacks[] = {{{"relearn", NULL}, "Whether a little further training brings the data back"}, {{"quantization", "quant", NULL}, "Whether storing the model with fewer bits brings them back"},
+	        {{"elicitation", "jailbreak", NULL}, "Whether cleverly worded requests bring them back"}};
+	ul_buf list = {0};
+	for (int i = 0; i < s->lines; i++) {
+		const ul_entry *l = &s->line[i];
+		if (l->tested)
+			continue;
+		ul_buf_str(&list, "<li>");
+		ul_html(&list, l->label);
+		if (l->why) {
+			ul_buf_str(&list, ": ");
+			ul_html(&list, l->why);
+		}
+		ul_buf_str(&list, "</li>");
+	}
+	for (size_t i = 0; s->scores && i < sizeof attacks / sizeof *attacks; i++) {
+		bool there = false;
+		for (int k = 0; attacks[i].names[k]; k++)
+			there |= ul_story_line(s, attacks[i].names[k]) != NULL;
+		if (!there)
+			ul_buf_printf(&list, "<li>%s</li>", attacks[i].what);
+	}
+	if (list.len)
+		ul_buf_printf(b, "<ul>%s</ul>", list.data);
+	ul_buf_release(&list);
+}
+
+void ul_say_facts(ul_buf *b, const ul_story *s)
+{
+	static const char *const known[] = {"forget_entity_accuracy", "e_hit", "extraction_strength", "forget_accuracy", "knowmem", "err", "forget_rouge", "forget_prob", "verbmem", "exposure", NULL};
+	static const char *const useful[] = {"retain_entity_accuracy", "model_utility", "retain_accuracy", "retain_prob", "retain_rouge", "collateral", "neighbours_prob", "general_ppl", "general_nll", NULL};
+	ul_buf text[6] = {{0}};
+	static const char *const term[] = {"What was asked", "What was done", "Does it still know?", "Is it still useful?", "What could not be decided", "What was not tested"};
+	say_asked(&text[0], s);
+	say_done(&text[1], s);
+	say_lines(&text[2], s, known, 3);
+	say_lines(&text[3], s, useful, 3);
+	say_undecided(&text[4], s);
+	say_untested(&text[5], s);
+	ul_buf_str(b, "<dl class=facts>\n");
+	for (int i = 0; i < 6; i++) {
+		fact(b, term[i], &text[i]);
+		ul_buf_release(&text[i]);
+	}
+	ul_buf_str(b, "</dl>\n");
+}
