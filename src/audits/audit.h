@@ -2,56 +2,204 @@
  * audit.h: one file in this folder = one number worth reporting.
  *
  * An exam is what was asked and what the models answered: data sets, teacher-forced scores and generations of the audited model
- * and of its references, each computed once and shared by every audit that needs it. An audit turns that into per-item values and
- * an aggregate; verdicts (specs: utility gate first, then equivalence by paired cluster bootstrap) are made by audits/verdict.c
- * from those, the same way for all.
+ * and of its references, each computed once and shared by every audit that needs it. An audit turns that into one value per item
+ * and an aggregate; verdicts are made by audits/verdict.c from those, the same way for all: utility gate first, then equivalence
+ * by paired cluster bootstrap.
  */
 #ifndef UL_AUDIT_H
 #define UL_AUDIT_H
 
+#include "audits/stat/stat.h"
 #include "model/generate.h"
 #include "train/train.h"
 
-enum ul_who { UL_AFTER, UL_BEFORE, UL_ORACLE, UL_WHOS };                  /* the audited model, θ0, the retrained reference */
-enum ul_split { UL_S_FORGET, UL_S_RETAIN, UL_S_HOLDOUT, UL_S_NEIGHBOURS, UL_S_GENERAL, UL_SPLITS };
-enum ul_mode { UL_MODE_ORACLE, UL_MODE_HOLDOUT, UL_MODE_BEFORE };
+enum ul_who { UL_AFTER,
+	UL_BEFORE,
+	UL_ORACLE,
+	UL_REFERENCE,
+	UL_WHOS }; /* the audited model, θ0, the retrained one, a calibrating one */
+enum ul_split { UL_S_FORGET,
+	UL_S_RETAIN,
+	UL_S_HOLDOUT,
+	UL_S_NEIGHBOURS,
+	UL_S_GENERAL,
+	UL_SPLITS };
+enum ul_mode { UL_MODE_ORACLE,
+	UL_MODE_HOLDOUT,
+	UL_MODE_BEFORE };
+enum ul_level { UL_QUICK,
+	UL_STANDARD,
+	UL_HEAVY };
+const char *ul_who_name(enum ul_who w);
+const char *ul_split_name(enum ul_split s);
+const char *ul_mode_name(enum ul_mode m);
 
-typedef struct ul_exam ul_exam; /* audits/exam.c */
+/* ---- the exam: exam.c (scores, answers) and exam_say.c (generations) ---- */
 
-/* Cached accessors: computed on first use, NULL (with err) when it could not be, NULL without err when the split is absent. */
-const ul_dataset *ul_exam_data(ul_exam *e, enum ul_split s);
-const ul_scores *ul_exam_scores(ul_exam *e, enum ul_who w, enum ul_split s, unsigned want, ul_err *err);
-const ul_gen *ul_exam_greedy(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *err);   /* one per row of the split, from its prompt */
-const ul_gen *ul_exam_beams(ul_exam *e, enum ul_who w, enum ul_split s, int beams, ul_err *err); /* [rows * beams], from the text before the first span */
-/* Scores of the answers listed in each row under `key` ("paraphrase": text or list, "perturbed": list): [row][answer]. */
-typedef struct ul_answers { int *n; ul_row_score **row; } ul_answers;
-const ul_answers *ul_exam_answers(ul_exam *e, enum ul_who w, enum ul_split s, const char *key, ul_err *err);
-bool ul_exam_has(const ul_exam *e, enum ul_who w);
+typedef struct ul_exam_config {
+	ul_model *model[UL_WHOS]; /* borrowed; NULL where absent, UL_AFTER always there */
+	ul_dataset *data[UL_SPLITS]; /* borrowed; tokenized by ul_exam_new under `encode` */
+	ul_data_config encode;
+	enum ul_level level;
+	bool compat; /* open-unlearning's exact conventions */
+	bool arithmetic; /* truth ratio with the paper's arithmetic mean of wrong answers' probabilities */
+	int beams; /* 0 = by level: 4, 40, 40 */
+	int max_new; /* 0 = by the data: the longest answer, at most 128; compat 200 */
+	double min_k; /* share of the least likely tokens, 0.4 */
+	const char *paraphrase, *perturbed; /* keys of the rows; NULL = the usual ones */
+	uint64_t seed;
+	const ul_progress *progress;
+} ul_exam_config;
+
+typedef struct ul_exam ul_exam;
+ul_exam *ul_exam_new(const ul_exam_config *c, ul_err *err);
+void ul_exam_free(ul_exam *e);
+const ul_exam_config *ul_exam_settings(const ul_exam *e);
 enum ul_mode ul_exam_mode(const ul_exam *e);
-bool ul_exam_compat(const ul_exam *e); /* open-unlearning's exact conventions */
+bool ul_exam_has(const ul_exam *e, enum ul_who w);
+const ul_dataset *ul_exam_data(const ul_exam *e, enum ul_split s); /* NULL = absent */
+int ul_exam_cluster(const ul_exam *e, enum ul_split s, int row); /* the subject as a number; a row without one is its own */
+ul_arena *ul_exam_arena(ul_exam *e);
 
-/* What an audit returns: one value per item with its cluster, and how to aggregate. */
+/* Cached accessors: computed on first use; NULL with err when it could not be, NULL without err when model or split is absent. */
+const ul_scores *ul_exam_scores(ul_exam *e, enum ul_who w, enum ul_split s, unsigned want, ul_err *err);
+const ul_gen *ul_exam_greedy(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *err); /* [rows], each from its ul_cut */
+const ul_gen *ul_exam_beams(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *err); /* [rows * beams], from the text before the first span */
+int ul_exam_beam_count(const ul_exam *e);
+/* Generation is asked of at most 100 (quick), 300 (standard) or all rows of a split, evenly spread; the others have text NULL. */
+bool ul_exam_asks(const ul_exam *e, enum ul_split s, int row);
+/* Scores of the answers listed in each row under `key` ("paraphrase": text or list, "perturbed": list): row[r][k], k < n[r]. */
+typedef struct ul_answers {
+	int *n;
+	ul_row_score **row;
+} ul_answers;
+enum ul_answer { UL_PARAPHRASE,
+	UL_PERTURBED,
+	UL_ANSWER_KINDS };
+const ul_answers *ul_exam_answers(ul_exam *e, enum ul_who w, enum ul_split s, enum ul_answer which, ul_err *err);
+
+/* Where a row is cut into what the model is given and what it should say: in front of the first label, or for rows of text in
+ * front of the first span or in the middle. at = number of tokens given. */
+typedef struct ul_cut {
+	int at;
+	const char *expected; /* what follows, as text */
+} ul_cut;
+bool ul_exam_cut(ul_exam *e, enum ul_split s, int row, ul_cut *out, ul_err *err);
+const char *ul_row_content(const ul_row *r); /* what spans point into: its text or response; NULL when it has neither */
+/* Labelled tokens that count for memory and membership: without a closing end token (compat: without the last one, always). */
+int ul_counted(const ul_exam *e, enum ul_split s, int row, const ul_row_score *score);
+
+/* ---- items: one value each, with where it comes from ---- */
+
 typedef struct ul_items {
-	int n;
-	double *value;       /* [n] */
-	int *cluster;        /* [n]: subject */
-	double *label;       /* [n] or NULL: for AUC-like aggregates, 1 = member (forget), 0 = non-member */
+	int n, cap;
+	double *value, *label; /* [n]; label: 1 = member, 0 = non-member for AUC-like aggregates, else a part number */
+	int *split, *row; /* [n] where the item comes from */
+	int *cluster; /* [n] */
+	bool labelled; /* label means something */
 } ul_items;
+bool ul_items_add(ul_exam *e, ul_items *it, enum ul_split s, int row, double value, double label, ul_err *err);
 
-enum ul_kind { UL_K_UTILITY, UL_K_FORGET, UL_K_PRIVACY, UL_K_INFO };
+/* Fill functions several audits share (items.c). They return false without err when it does not apply; *why says why. */
+typedef struct ul_ask {
+	ul_exam *e;
+	enum ul_who who;
+	enum ul_split split;
+	const char **why;
+	ul_err *err;
+} ul_ask;
+typedef bool (*ul_items_fn)(const ul_ask *q, ul_items *out);
+bool ul_not_here(const ul_ask *q, const char *why); /* always false: sets *why */
+/* One value per scored row by `f` (NaN = skip): the common shape of audits on one teacher-forced pass. */
+typedef double (*ul_row_fn)(const ul_ask *q, int row, const ul_row_score *s);
+bool ul_items_by_row(const ul_ask *q, unsigned want, ul_row_fn f, ul_items *out);
+/* The same over members (forget) and non-members (holdout), labelled: membership inference. */
+bool ul_items_members(const ul_ask *q, unsigned want, ul_row_fn f, ul_items *out);
+bool ul_items_nll(const ul_ask *q, ul_items *out);
+bool ul_items_prob(const ul_ask *q, ul_items *out);
+bool ul_items_entity(const ul_ask *q, bool entity, bool accuracy, ul_items *out);
+bool ul_items_rouge(const ul_ask *q, bool stem, bool recall, ul_items *out);
+bool ul_items_truth_ratio(const ul_ask *q, ul_items *out); /* x = wrong / correct */
+double ul_truth_ratio(const ul_answers *correct, const ul_row_score *own, const ul_answers *wrong, int row, bool arithmetic);
+/* Reconstruction of personal data from the text before it (items_pii.c). */
+enum ul_pii_count { UL_PII_EXACT,
+	UL_PII_SIMILARITY,
+	UL_PII_ANY,
+	UL_PII_ENTITIES };
+bool ul_items_pii(const ul_ask *q, enum ul_pii_count what, ul_items *out);
+double ul_min_k(const ul_ask *q, int row, const ul_row_score *s, bool normalised); /* minus the mean of the lowest: low = member */
+
+/* ---- an audit ---- */
+
+enum ul_kind { UL_K_UTILITY,
+	UL_K_FORGET,
+	UL_K_PRIVACY,
+	UL_K_INFO };
+enum ul_against {
+	UL_VS_PEER, /* the oracle on the same items, else the holdout's items ("forget no better known than never seen") */
+	UL_VS_CHANCE, /* the oracle, else the constant `chance` where a holdout makes that meaningful */
+	UL_VS_BEFORE, /* utility: θ0, and the oracle as a second way to pass */
+};
+typedef struct ul_line ul_line;
 typedef struct ul_audit_def {
 	const char *name, *title, *paper, *notes;
 	enum ul_kind kind;
-	int sign;            /* +1: larger leaks more (or, utility: larger is better) */
-	double margin;       /* Δ₀ of the equivalence test */
+	enum ul_split split;
+	enum ul_against against;
+	int sign; /* +1: larger leaks more (utility: larger is better) */
+	double margin; /* Δ₀ of the equivalence test */
+	bool relative; /* the margin is a share of the reference */
+	bool rate; /* values in [0, 1] of which many are equal: no spread seen is not no spread */
+	double chance;
 	bool gate, required; /* utility gate; counted in the overall verdict */
-	int level;           /* 0 quick, 1 standard, 2 heavy */
-	unsigned compares;   /* 1 << who it is compared with when there: UL_ORACLE first, else UL_BEFORE for utility */
-	/* Items of `w`; false without message = not applicable here ("not tested", reason in *why). */
-	bool (*items)(ul_exam *e, enum ul_who w, ul_arena *a, ul_items *out, const char **why, ul_err *err);
-	/* Aggregate of a resample; NULL = mean. */
-	double (*aggregate)(const double *value, const double *label, int n, ul_arena *scratch);
+	int level; /* enum ul_level at which it starts */
+	ul_items_fn items;
+	double (*aggregate)(const ul_sample *s, ul_arena *scratch); /* NULL = mean */
+	/* Difference to the reference, larger = more of what `sign` says; NULL = aggregate - aggregate. When set, it is also the
+	 * value reported. */
+	double (*contrast)(const ul_sample *after, const ul_sample *reference, ul_arena *scratch);
+	/* Instead of the interval rule. */
+	bool (*judge)(const ul_ask *q, const ul_sample *after, const ul_sample *reference, bool paired, ul_line *line);
 } ul_audit_def;
 extern const ul_audit_def *const ul_audits[]; /* generated registry, NULL-terminated */
+const ul_audit_def *ul_audit_find(const char *name, ul_err *err); /* names the nearest known one */
+
+/* ---- verdict.c ---- */
+
+struct ul_line {
+	const ul_audit_def *def;
+	ul_items items[UL_WHOS]; /* of the models that were asked */
+	ul_items peer; /* of the holdout, where that is the reference */
+	int n, clusters;
+	double value, lo, hi; /* of the audited model; without a reference the interval of its own value */
+	double own_lo, own_hi;
+	double before, oracle, reference; /* NaN = none */
+	double p; /* of the claim "outside the margin", Holm-adjusted over the required lines */
+	ul_interval difference; /* signed: positive leaks more */
+	double margin;
+	enum ul_verdict verdict;
+	int64_t n_needed;
+	const char *not_tested; /* reason, or NULL */
+	const char *against; /* "oracle" | "holdout" | "before" | "chance" | NULL */
+	const char *words; /* what the verdict means here */
+};
+typedef struct ul_verdicts {
+	ul_arena arena;
+	enum ul_mode mode;
+	ul_line *line; /* [n] */
+	int n;
+	enum ul_verdict overall;
+	const char *why;
+} ul_verdicts;
+/* Judges `only` (comma-separated names) or everything the level allows. reps: bootstrap resamples. */
+bool ul_judge(ul_exam *e, const char *only, int reps, ul_verdicts *out, ul_err *err);
+void ul_verdicts_release(ul_verdicts *v);
+/* One aggregate of one model, without verdict: what a run stops by. */
+bool ul_measure(ul_exam *e, const ul_audit_def *d, enum ul_who w, double *value, ul_err *err);
+
+/* ---- result.c: scores.json and scores.jsonl ---- */
+
+json_t *ul_verdicts_json(ul_exam *e, const ul_verdicts *v, ul_err *err);
+bool ul_verdicts_items(ul_exam *e, const ul_verdicts *v, ul_buf *out);
 
 #endif

@@ -223,7 +223,7 @@ static void test_stat__holm(void)
 
 static double mean_gap(void *ud, const ul_sample *a, const ul_sample *b, ul_arena *scratch)
 {
-	return ul_mean(a->value, a->n) - (b ? ul_mean(b->value, b->n) : 0);
+	return ul_average(a->value, a->n) - (b ? ul_average(b->value, b->n) : 0);
 }
 
 static double auc_of(void *ud, const ul_sample *a, const ul_sample *b, ul_arena *scratch)

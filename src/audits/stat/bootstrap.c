@@ -119,7 +119,7 @@ static void summarise(double *x, int n, ul_interval *out)
 		if (isfinite(x[i]))
 			x[kept++] = x[i];
 	}
-	double mean = ul_mean(x, kept), var = 0;
+	double mean = ul_average(x, kept), var = 0;
 	for (int i = 0; i < kept; i++)
 		var += (x[i] - mean) * (x[i] - mean);
 	ul_sort(x, kept);

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-double ul_mean(const double *x, int n)
+double ul_average(const double *x, int n)
 {
 	double sum = 0;
 	for (int i = 0; i < n; i++)

@@ -8,7 +8,7 @@
 
 ul_skew ul_skew_fit(const double *x, int n)
 {
-	double mean = ul_mean(x, n), m2 = 0, m3 = 0;
+	double mean = ul_average(x, n), m2 = 0, m3 = 0;
 	for (int i = 0; i < n; i++) {
 		double d = x[i] - mean;
 		m2 += d * d / n;

@@ -28,7 +28,7 @@ double ul_auc(const double *score, const double *label, int n, ul_arena *scratch
 double ul_tpr_at_fpr(const double *score, const double *label, int n, double fpr, ul_arena *scratch);
 double ul_auc_se(double auc, int members, int others); /* Hanley & McNeil 1982 */
 
-double ul_mean(const double *x, int n);
+double ul_average(const double *x, int n);
 double ul_median(const double *x, int n, ul_arena *scratch);
 double ul_quantile(const double *sorted, int n, double q); /* linear interpolation */
 void ul_sort(double *x, int n);

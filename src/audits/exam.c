@@ -1,0 +1,307 @@
+/*
+ * exam.c: what was asked and what the models answered. Data sets are tokenized once; each model reads each of them once, and
+ * everything an audit may want of that pass (probabilities, argmax, moments of the distribution) is kept.
+ */
+#include "audits/exam_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *ul_who_name(enum ul_who w)
+{
+	static const char *const name[] = {"after", "before", "oracle", "reference"};
+	return name[w];
+}
+
+const char *ul_split_name(enum ul_split s)
+{
+	static const char *const name[] = {"forget", "retain", "holdout", "neighbours", "general"};
+	return name[s];
+}
+
+const char *ul_mode_name(enum ul_mode m)
+{
+	static const char *const name[] = {"oracle", "holdout", "before"};
+	return name[m];
+}
+
+/* ---- subjects ---- */
+
+typedef struct named {
+	const char *subject;
+	int row;
+} named;
+
+static int by_subject(const void *x, const void *y)
+{
+	const named *a = x, *b = y;
+	int c = strcmp(a->subject, b->subject);
+	return c ? c : a->row - b->row;
+}
+
+/* Rows of one subject share a number; a row without a subject stands for itself. */
+static int *clusters(ul_exam *e, const ul_dataset *d, ul_err *err)
+{
+	size_t n = (size_t)d->n;
+	int *id = ul_alloc(&e->arena, (n + 1) * sizeof *id), many = 0, next = d->n;
+	named *list = ul_malloc((n + 1) * sizeof *list);
+	if (!id || !list) {
+		ul_free(list);
+		ul_nomem(err, (n + 1) * sizeof *list);
+		return NULL;
+	}
+	for (int i = 0; i < d->n; i++) {
+		id[i] = i;
+		if (d->row[i].subject)
+			list[many++] = (named){d->row[i].subject, i};
+	}
+	qsort(list, (size_t)many, sizeof *list, by_subject);
+	for (int i = 0; i < many; i++) {
+		if (i == 0 || strcmp(list[i].subject, list[i - 1].subject) != 0)
+			next++;
+		id[list[i].row] = next;
+	}
+	ul_free(list);
+	return id;
+}
+
+/* ---- making one ---- */
+
+static bool same_words(const ul_model *a, const ul_model *b)
+{
+	if (a->cfg.vocab != b->cfg.vocab || !a->tok != !b->tok)
+		return false;
+	if (!a->tok)
+		return true;
+	int n = ul_tok_size(a->tok);
+	if (n != ul_tok_size(b->tok))
+		return false;
+	for (int i = 0; i < n; i++) {
+		const char *x = ul_tok_piece(a->tok, i), *y = ul_tok_piece(b->tok, i);
+		if (!x != !y || (x && strcmp(x, y) != 0))
+			return false;
+	}
+	return true;
+}
+
+static bool prepare(ul_exam *e, ul_err *err)
+{
+	const ul_exam_config *c = &e->cfg;
+	for (int w = 1; w < UL_WHOS; w++) {
+		if (c->model[w] && !same_words(c->model[UL_AFTER], c->model[w]))
+			return ul_fail(err, "the %s model has another vocabulary than the audited one: their scores cannot be compared", ul_who_name(w));
+	}
+	for (int s = 0; s < UL_SPLITS; s++) {
+		if (!c->data[s])
+			continue;
+		if (!ul_dataset_tokenize(c->data[s], c->model[UL_AFTER], &c->encode, err))
+			return false;
+		e->cluster[s] = clusters(e, c->data[s], err);
+		if (!e->cluster[s])
+			return false;
+	}
+	return true;
+}
+
+ul_exam *ul_exam_new(const ul_exam_config *c, ul_err *err)
+{
+	UL_ASSERT(c->model[UL_AFTER], "no model to audit");
+	if (!c->data[UL_S_FORGET]) {
+		ul_fail(err, "an audit needs the rows that should be forgotten");
+		ul_hint(err, "give them with --forget FILE");
+		return NULL;
+	}
+	ul_exam *e = ul_calloc(1, sizeof *e);
+	if (!e) {
+		ul_nomem(err, sizeof *e);
+		return NULL;
+	}
+	e->cfg = *c;
+	e->cfg.encode.compat = c->compat ? UL_COMPAT_OPEN_UNLEARNING : c->encode.compat;
+	if (e->cfg.min_k <= 0)
+		e->cfg.min_k = 0.4;
+	e->mode = c->model[UL_ORACLE] ? UL_MODE_ORACLE : c->data[UL_S_HOLDOUT] ? UL_MODE_HOLDOUT
+	                                                                       : UL_MODE_BEFORE;
+	if (!prepare(e, err)) {
+		ul_exam_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+static void drop_scores(ul_scores *s)
+{
+	if (s)
+		ul_scores_release(s);
+	ul_free(s);
+}
+
+void ul_exam_free(ul_exam *e)
+{
+	if (!e)
+		return;
+	for (int s = 0; s < UL_SPLITS; s++) {
+		for (int k = 0; k < UL_ANSWER_KINDS; k++) {
+			if (e->asked[s][k])
+				ul_dataset_release(e->asked[s][k]);
+			ul_free(e->asked[s][k]);
+		}
+		for (int w = 0; w < UL_WHOS; w++) {
+			drop_scores(e->scores[w][s]);
+			for (int k = 0; k < UL_ANSWER_KINDS; k++)
+				drop_scores(e->answer_scores[w][s][k]);
+		}
+	}
+	ul_arena_release(&e->arena);
+	ul_free(e);
+}
+
+const ul_exam_config *ul_exam_settings(const ul_exam *e)
+{
+	return &e->cfg;
+}
+
+enum ul_mode ul_exam_mode(const ul_exam *e)
+{
+	return e->mode;
+}
+
+bool ul_exam_has(const ul_exam *e, enum ul_who w)
+{
+	return e->cfg.model[w] != NULL;
+}
+
+const ul_dataset *ul_exam_data(const ul_exam *e, enum ul_split s)
+{
+	return e->cfg.data[s];
+}
+
+int ul_exam_cluster(const ul_exam *e, enum ul_split s, int row)
+{
+	return e->cluster[s][row];
+}
+
+ul_arena *ul_exam_arena(ul_exam *e)
+{
+	return &e->arena;
+}
+
+/* ---- scores ---- */
+
+static ul_scores *score(ul_exam *e, enum ul_who w, const ul_dataset *d, unsigned want, ul_err *err)
+{
+	ul_scores *s = ul_calloc(1, sizeof *s);
+	if (!s) {
+		ul_nomem(err, sizeof *s);
+		return NULL;
+	}
+	if (!ul_score(e->cfg.model[w], d, want, s, e->cfg.progress, err)) {
+		ul_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+const ul_scores *ul_exam_scores(ul_exam *e, enum ul_who w, enum ul_split s, unsigned want, ul_err *err)
+{
+	if (!e->cfg.model[w] || !e->cfg.data[s])
+		return NULL;
+	if (e->scores[w][s] && (e->have[w][s] & want) == want)
+		return e->scores[w][s];
+	/* General text feeds one number only; of the rest, one pass brings all that is likely to be wanted. */
+	unsigned all = want | e->have[w][s] | (s == UL_S_GENERAL ? 0 : UL_WANT_ARGMAX | UL_WANT_MOMENTS);
+	ul_scores *new = score(e, w, e->cfg.data[s], all, err);
+	if (!new)
+		return NULL;
+	drop_scores(e->scores[w][s]);
+	e->scores[w][s] = new;
+	e->have[w][s] = all;
+	return new;
+}
+
+/* ---- other answers listed in the rows ---- */
+
+static const json_t *listed(const ul_exam *e, const ul_row *r, enum ul_answer which)
+{
+	static const char *const usual[UL_ANSWER_KINDS][3] = {{"paraphrase", "paraphrased_answer", "para_answers"}, {"perturbed", "perturbed_answer", "wrong"}};
+	const char *own = which == UL_PARAPHRASE ? e->cfg.paraphrase : e->cfg.perturbed;
+	if (own)
+		return json_object_get(r->json, own);
+	for (int k = 0; k < 3; k++) {
+		const json_t *v = json_object_get(r->json, usual[which][k]);
+		if (json_is_string(v) || json_array_size(v) > 0)
+			return v;
+	}
+	return NULL;
+}
+
+static const char *answer_at(const json_t *list, int k)
+{
+	if (json_is_string(list))
+		return k == 0 ? json_string_value(list) : NULL;
+	return json_string_value(json_array_get(list, (size_t)k));
+}
+
+static bool add_answer(ul_dataset *d, const ul_row *r, const char *answer, ul_err *err)
+{
+	json_t *record = r->prompt ? json_pack("{s:s, s:s}", "prompt", r->prompt, "response", answer) : json_pack("{s:s}", "text", answer);
+	bool ok = record ? ul_dataset_add(d, record, err) : ul_nomem(err, strlen(answer));
+	json_decref(record);
+	return ok;
+}
+
+static ul_dataset *ask(ul_exam *e, enum ul_split s, enum ul_answer which, ul_err *err)
+{
+	const ul_dataset *from = e->cfg.data[s];
+	ul_dataset *d = ul_calloc(1, sizeof *d);
+	bool ok = d || ul_nomem(err, sizeof *d);
+	for (int i = 0; ok && i < from->n; i++) {
+		const json_t *list = listed(e, &from->row[i], which);
+		const char *a;
+		for (int k = 0; ok && (from->row[i].prompt || from->row[i].text) && (a = answer_at(list, k)); k++)
+			ok = add_answer(d, &from->row[i], a, err);
+	}
+	ok = ok && (d->n == 0 || ul_dataset_tokenize(d, e->cfg.model[UL_AFTER], &e->cfg.encode, err));
+	if (ok)
+		return d;
+	if (d)
+		ul_dataset_release(d);
+	ul_free(d);
+	return NULL;
+}
+
+const ul_answers *ul_exam_answers(ul_exam *e, enum ul_who w, enum ul_split s, enum ul_answer which, ul_err *err)
+{
+	if (!e->cfg.model[w] || !e->cfg.data[s])
+		return NULL;
+	if (e->answers[w][s][which])
+		return e->answers[w][s][which];
+	if (!e->asked[s][which] && !(e->asked[s][which] = ask(e, s, which, err)))
+		return NULL;
+	const ul_dataset *d = e->asked[s][which], *from = e->cfg.data[s];
+	if (d->n == 0)
+		return NULL;
+	ul_scores *sc = score(e, w, d, 0, err);
+	if (!sc)
+		return NULL;
+	e->answer_scores[w][s][which] = sc;
+	ul_answers *a = ul_alloc(&e->arena, sizeof *a);
+	if (a) {
+		a->n = ul_alloc(&e->arena, (size_t)from->n * sizeof *a->n);
+		a->row = ul_alloc(&e->arena, (size_t)from->n * sizeof *a->row);
+	}
+	if (!a || !a->n || !a->row) {
+		ul_nomem(err, (size_t)from->n * sizeof *a->row);
+		return NULL;
+	}
+	int at = 0;
+	for (int i = 0; i < from->n; i++) {
+		const json_t *list = listed(e, &from->row[i], which);
+		a->row[i] = sc->row + at;
+		while ((from->row[i].prompt || from->row[i].text) && answer_at(list, a->n[i]))
+			a->n[i]++;
+		at += a->n[i];
+	}
+	e->answers[w][s][which] = a;
+	return a;
+}

@@ -1,0 +1,43 @@
+/*
+ * extraction_strength.c: share that can be extracted of the forget rows from one teacher-forced pass.
+ */
+#include "audits/audit.h"
+#include "audits/match/match.h"
+
+#include <math.h>
+
+static double row_value(const ul_ask *q, int row, const ul_row_score *s)
+{
+	int n = ul_counted(q->e, q->split, row, s);
+	unsigned char *hit = ul_malloc((size_t)n + 1);
+	if (!hit) {
+		ul_nomem(q->err, (size_t)n + 1);
+		return NAN;
+	}
+	for (int t = 0; t < n; t++)
+		hit[t] = s->argmax[t] == s->target[t];
+	double v = ul_extraction_strength(hit, n, ul_exam_settings(q->e)->compat);
+	ul_free(hit);
+	return v;
+}
+
+static bool items(const ul_ask *q, ul_items *out)
+{
+	return ul_items_by_row(q, UL_WANT_ARGMAX, row_value, out);
+}
+
+const ul_audit_def ul_audit_extraction_strength = {
+        .name = "extraction_strength",
+        .title = "Share that can be extracted",
+        .paper = "Carlini et al. 2021; Wang et al. 2025",
+        .notes = "Known: 1 - k/n with the exact floor 0; --compat open-unlearning has the floor 1/n of that framework.",
+        .kind = UL_K_FORGET,
+        .split = UL_S_FORGET,
+        .against = UL_VS_PEER,
+        .sign = +1,
+        .margin = 0.03,
+        .rate = true,
+        .required = true,
+        .level = UL_QUICK,
+        .items = items,
+};

@@ -1,0 +1,41 @@
+/*
+ * mia_zlib.c: membership inference by loss over compressed size: surprise that the text itself does not explain.
+ */
+#include "audits/audit.h"
+#include "audits/match/match.h"
+
+#include <math.h>
+#include <string.h>
+
+static double row_score(const ul_ask *q, int row, const ul_row_score *s)
+{
+	const char *text = ul_row_content(&ul_exam_data(q->e, q->split)->row[row]);
+	int bytes = text ? ul_zlib_length(text, strlen(text)) : -1;
+	return bytes > 0 ? -s->nll / s->n / bytes : NAN;
+}
+
+static bool items(const ul_ask *q, ul_items *out)
+{
+	return ul_items_members(q, 0, row_score, out);
+}
+
+static double auc(const ul_sample *s, ul_arena *scratch)
+{
+	return ul_auc(s->value, s->label, s->n, scratch);
+}
+
+const ul_audit_def ul_audit_mia_zlib = {
+        .name = "mia_zlib",
+        .title = "Membership by loss over zlib size",
+        .paper = "Carlini et al. 2021",
+        .notes = "Known: mean loss over the bytes of zlib level 6 of the text or the answer. AUC 1 means that forget rows are recognised as training data.",
+        .kind = UL_K_PRIVACY,
+        .split = UL_S_FORGET,
+        .against = UL_VS_CHANCE,
+        .sign = +1,
+        .margin = 0.05,
+        .chance = 0.5,
+        .level = UL_QUICK,
+        .items = items,
+        .aggregate = auc,
+};
