@@ -42,6 +42,7 @@ typedef struct ul_exam_config {
 	ul_data_config encode;
 	enum ul_level level;
 	bool compat; /* open-unlearning's exact conventions */
+	bool allow_over; /* hazard removal: to know less than the reference is fine */
 	bool arithmetic; /* truth ratio with the paper's arithmetic mean of wrong answers' probabilities */
 	int beams; /* 0 = by level: 4, 40, 40 */
 	int max_new; /* 0 = by the data: the longest answer, at most 128; compat 200 */
@@ -77,6 +78,11 @@ enum ul_answer { UL_PARAPHRASE,
 	UL_PERTURBED,
 	UL_ANSWER_KINDS };
 const ul_answers *ul_exam_answers(ul_exam *e, enum ul_who w, enum ul_split s, enum ul_answer which, ul_err *err);
+
+/* What was said, if it was asked already; else NULL. */
+const ul_gen *ul_exam_said(const ul_exam *e, enum ul_who w, enum ul_split s);
+/* A place where one audit keeps what it computed for all models (in the exam's arena); NULL when out of memory. */
+void **ul_exam_memo(ul_exam *e, const char *name, enum ul_split s);
 
 /* Where a row is cut into what the model is given and what it should say: in front of the first label, or for rows of text in
  * front of the first span or in the middle. at = number of tokens given. */

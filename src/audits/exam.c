@@ -186,6 +186,20 @@ ul_arena *ul_exam_arena(ul_exam *e)
 	return &e->arena;
 }
 
+void **ul_exam_memo(ul_exam *e, const char *name, enum ul_split s)
+{
+	for (struct ul_memo *m = e->memo; m; m = m->next) {
+		if (m->split == s && strcmp(m->name, name) == 0)
+			return &m->what;
+	}
+	struct ul_memo *m = ul_alloc(&e->arena, sizeof *m);
+	if (!m)
+		return NULL;
+	*m = (struct ul_memo){.name = name, .split = s, .next = e->memo};
+	e->memo = m;
+	return &m->what;
+}
+
 /* ---- scores ---- */
 
 static ul_scores *score(ul_exam *e, enum ul_who w, const ul_dataset *d, unsigned want, ul_err *err)

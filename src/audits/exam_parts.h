@@ -17,6 +17,12 @@ struct ul_exam {
 	ul_answers *answers[UL_WHOS][UL_SPLITS][UL_ANSWER_KINDS];
 	ul_scores *answer_scores[UL_WHOS][UL_SPLITS][UL_ANSWER_KINDS];
 	ul_cut *cut[UL_SPLITS]; /* [rows] */
+	struct ul_memo {
+		const char *name;
+		enum ul_split split;
+		void *what;
+		struct ul_memo *next;
+	} * memo;
 	ul_gen *greedy[UL_WHOS][UL_SPLITS], *beams[UL_WHOS][UL_SPLITS];
 };
 

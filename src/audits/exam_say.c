@@ -165,6 +165,11 @@ const ul_gen *ul_exam_greedy(ul_exam *e, enum ul_who w, enum ul_split s, ul_err 
 	return e->greedy[w][s];
 }
 
+const ul_gen *ul_exam_said(const ul_exam *e, enum ul_who w, enum ul_split s)
+{
+	return e->greedy[w][s];
+}
+
 /* Tokens from the first to the last that carry personal data, over all asked rows, and a few for other spellings. */
 static int longest_private(const ul_dataset *d, const int *at)
 {
