@@ -42,7 +42,7 @@ typedef struct ul_dataset {
 typedef struct ul_data_config {
 	const char *map;      /* "prompt=KEY,response=KEY,text=KEY" (also messages, ids, labels, spans, subject, id) or NULL */
 	const char *templ;    /* NULL = chat where the model has one, else qa; "plain" | "qa" | "chat" | a file with {prompt} and {response} */
-	int max_length;       /* 0 = the model's context */
+	int max_length;       /* 0 = the model's context; -1 = rows are not cut at all (windows) */
 	int compat;           /* UL_COMPAT_* */
 	int eos;              /* UL_EOS_*; chat templates end a turn themselves */
 } ul_data_config;
@@ -56,7 +56,8 @@ bool ul_dataset_tokenize(ul_dataset *d, const ul_model *m, const ul_data_config 
 bool ul_row_encode(const ul_model *m, const ul_data_config *c, const char *prompt, const char *response, ul_arena *a, ul_row *out, ul_err *err);
 /* ids of the prompt alone, as generation starts from it: what ul_row_encode puts in front of the labelled tokens. */
 bool ul_prompt_encode(const ul_model *m, const ul_data_config *c, const char *prompt, ul_ids *out, ul_err *err);
-/* A text as it stands, with the specials that the tokenizer puts in front but none behind: the start of a continuation. */
+/* A text as it stands, with the specials that the tokenizer puts in front but none behind: the start of a continuation. The empty
+ * text begins with the token that begins texts, or that ends them where there is none. */
 bool ul_text_encode(const ul_model *m, const char *text, size_t n, ul_ids *out, ul_err *err);
 /* What generation starts from for a row of any shape: its prompt, its text, the turns before the assistant's last, or its
  * ids before the first label. Appended to out. */

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* A row as text. Bytes [0, seam) are the prompt, [answer, answer_end) the response as the user wrote it. */
@@ -163,7 +164,7 @@ static bool encode(const ul_model *m, const char *text, size_t n, int specials, 
 		any |= out->end[i] > out->begin[i];
 	while (any && out->begin[out->n - 1] == out->end[out->n - 1] && ul_tok_is_special(m->tok, out->id[out->n - 1]))
 		out->n--;
-	return true;
+	return !out->failed || ul_nomem(err, (size_t)out->n);
 }
 
 /* A page as ids with byte offsets; *prompt is the number of tokens in front of the labels. */
@@ -215,6 +216,8 @@ static void mark_spans(ul_row *r, const ul_ids *ids, const char *text, size_t at
 static int limit_of(const ul_model *m, const ul_data_config *c)
 {
 	int limit = c ? c->max_length : 0;
+	if (limit < 0)
+		return INT_MAX;
 	return limit > 0 && limit < m->cfg.context ? limit : m->cfg.context;
 }
 
@@ -383,7 +386,16 @@ bool ul_prompt_encode(const ul_model *m, const ul_data_config *c, const char *pr
 
 bool ul_text_encode(const ul_model *m, const char *text, size_t n, ul_ids *out, ul_err *err)
 {
-	return encode(m, text, n, -1, out, err);
+	int before = out->n;
+	if (!encode(m, text, n, -1, out, err))
+		return false;
+	if (out->n > before || n)
+		return true;
+	int start = ul_tok_bos(m->tok) >= 0 ? ul_tok_bos(m->tok) : m->cfg.bos >= 0 ? m->cfg.bos
+	                                                                           : ul_tok_eos(m->tok);
+	if (start >= 0)
+		ul_ids_add(out, start);
+	return !out->failed || ul_nomem(err, sizeof start);
 }
 
 bool ul_row_prompt(const ul_model *m, const ul_data_config *c, const ul_row *r, ul_ids *out, ul_err *err)

@@ -6,6 +6,7 @@
 #include "model/decode.h"
 
 #include "tensor/backend.h"
+#include "text/unicode.h"
 
 #include <string.h>
 
@@ -23,6 +24,19 @@ size_t ul_utf8_whole(const char *s, size_t n)
 	                         : lead >= 0xC0       ? 2
 	                                              : 1;
 	return want > back + 1 ? n - 1 - back : n;
+}
+
+void ul_utf8_mend(const char *s, size_t n, ul_buf *out)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	for (size_t i = 0; i < n;) {
+		int skip = 1, whole = ul_utf8_valid(p + i, n - i, &skip);
+		if (whole)
+			ul_buf_add(out, s + i, (size_t)whole);
+		else
+			ul_buf_str(out, "\xEF\xBF\xBD");
+		i += (size_t)(whole ? whole : skip);
+	}
 }
 
 /* A few ids of the prompt go in front, so that a decoder which drops the first blank of a text drops it there. */

@@ -43,5 +43,7 @@ ul_gen_config ul_gen_greedy(int max_new);
 void ul_gen_text(const ul_tok *t, const int *prompt, int prompt_n, const int *ids, int n, ul_buf *out);
 /* Bytes of s in front of a UTF-8 character that is not complete yet: what may be shown. */
 size_t ul_utf8_whole(const char *s, size_t n);
+/* What a model writes need not be UTF-8: ill-formed parts become U+FFFD, one for each maximal subpart, as decoders elsewhere do. */
+void ul_utf8_mend(const char *s, size_t n, ul_buf *out);
 
 #endif
