@@ -74,6 +74,8 @@ static bool find(const ul_model *m, const ul_place *p, struct source *s, ul_err 
 	} else {
 		snprintf(name, sizeof name, "%s", p->name);
 		t = find_hf(m, name);
+		if (!t && (p->slot->flags & UL_SLOT_HEAD)) /* transformers 5 calls NeoX's embed_out so in memory, and some files do too */
+			t = find_hf(m, "lm_head.weight");
 		if (!t && m->cfg.tied && p->at == &m->embed) /* a tied pair may have been stored under the head's name */
 			for (const ul_slot *h = m->arch->slots; h->hf && !t; h++)
 				if (h->flags & UL_SLOT_HEAD)

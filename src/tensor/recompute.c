@@ -52,12 +52,13 @@ void *ul_product_result(ul_tape *t, size_t n, bool *first)
 /* Runs the block once more, recording, and back through it. The outer tape is set aside meanwhile. */
 static void backward(ul_val *y)
 {
-	ul_tape *t = y->tape, outer = *t;
+	ul_tape *t = y->tape;
 	struct block *b = y->ctx;
 	ul_val *x = y->in[0];
 
 	if (x->needs_grad && !ul_grad(x))
 		return;
+	ul_tape outer = *t; /* only now: the gradient of x may have come out of t->spare */
 	ul_mark mark = ul_arena_mark(&t->arena);
 	ul_val leaf = {.rows = x->rows, .cols = x->cols, .tape = t, .data = x->data, .grad = x->grad, .needs_grad = x->needs_grad, .depth = t->depth + 1};
 

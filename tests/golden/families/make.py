@@ -104,6 +104,11 @@ def weights(model, dtype, seed):
     return out
 
 
+def in_file(name, model):
+    """transformers 5 calls NeoX's head lm_head in memory and embed_out in files."""
+    return name.replace("lm_head", "embed_out") if "NeoX" in type(model).__name__ else name
+
+
 def loss(model):
     total, n = 0, 0
     for ids in SEQUENCES:
@@ -124,9 +129,9 @@ def make(name, config, dtype, seed):
         mean_nll = loss(model)
         mean_nll.backward()
         golden = {f"logits.{i}": model(torch.tensor([ids])).logits[0].detach().clone() for i, ids in enumerate(SEQUENCES)}
-        golden |= {f"grad.{key}": p.grad.clone() for key, p in model.named_parameters()}
+        golden |= {f"grad.{in_file(key, model)}": p.grad.clone() for key, p in model.named_parameters()}
     json.dump(config | {"torch_dtype": str(TORCH[dtype])[6:]}, open(os.path.join(folder, "config.json"), "w"), indent=1)
-    save_file({k: v.contiguous() for k, v in stored.items()}, os.path.join(folder, "model.safetensors"), {"format": "pt"})
+    save_file({in_file(k, model): v.contiguous() for k, v in stored.items()}, os.path.join(folder, "model.safetensors"), {"format": "pt"})
     save_file(golden, os.path.join(folder, "golden.safetensors"))
     json.dump({"sequences": SEQUENCES, "mean_nll": mean_nll.item()}, open(os.path.join(folder, "golden.json"), "w"))
     plain = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=TORCH["F32"], attn_implementation="eager").eval()
