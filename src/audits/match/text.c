@@ -3,7 +3,6 @@
  */
 #include "audits/match/match.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 #include <zlib.h>
@@ -99,16 +98,19 @@ bool ul_pii_digits_only(const char *type)
 /* NFC after case folding; ill-formed text is left as its bytes. */
 static char *folded(const char *s, size_t n)
 {
-	utf8proc_uint8_t *u = NULL;
-	utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &u, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
-	const char *from = len < 0 ? s : (const char *)u;
-	size_t bytes = len < 0 ? n : (size_t)len;
-	char *out = ul_malloc(bytes + 1);
-	if (out) {
-		memcpy(out, from, bytes);
-		out[bytes] = '\0';
+	const utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD;
+	utf8proc_ssize_t len = utf8proc_decompose((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, NULL, 0, how);
+	char *out = ul_malloc((len < 0 ? n : (size_t)len * sizeof(utf8proc_int32_t)) + 1);
+	if (!out)
+		return NULL;
+	if (len >= 0) {
+		utf8proc_decompose((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, (utf8proc_int32_t *)out, len, how);
+		len = utf8proc_reencode((utf8proc_int32_t *)out, len, how); /* in place, ends with NUL */
 	}
-	ul_free(u);
+	if (len < 0) {
+		memcpy(out, s, n);
+		out[n] = '\0';
+	}
 	return out;
 }
 
