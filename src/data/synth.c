@@ -150,7 +150,7 @@ static bool write_pool(writer *x, const char *dir, ul_err *err)
 		const ul_field *f = &ul_synth_personal[t];
 		json_t *values = json_array();
 		for (int i = 0; json_array_size(values) < EACH && i < 20 * EACH; i++) {
-			ul_rng r = ul_rng_at((uint64_t)w->c->seed, "synth.pool", (uint64_t)(t * 100000 + i));
+			ul_rng r = ul_rng_at((uint64_t)w->c->seed, "synth.pool", (uint64_t)t * 100000 + (uint64_t)i);
 			ul_buf v = {0};
 			f->draw(&r, json_string_value(json_array_get(names, (size_t)i % json_array_size(names))), &v);
 			bool taken = !v.data;

@@ -165,10 +165,12 @@ bool ul_story_load(ul_story *s, const char *dir, ul_arena *a, ul_err *err)
 		ul_hint(err, "give a folder written by \"unlearn run\" or \"unlearn audit\"");
 		return false;
 	}
-	const char *story = s->run ? dir : audited_folder(s);
-	if (!s->run && story && ul_is_dir(story) && !read_object(&s->run, story, "run.json", a, err))
+	const char *story = s->run ? NULL : audited_folder(s);
+	if (!story || !ul_is_dir(story))
+		story = dir;
+	else if (!read_object(&s->run, story, "run.json", a, err))
 		return false;
-	if (!read_lines(&s->journal, story && ul_is_dir(story) ? story : dir, "journal.jsonl", a, err))
+	if (!read_lines(&s->journal, story, "journal.jsonl", a, err))
 		return false;
 	return read_lines(&s->items, dir, "scores.jsonl", a, err) && (!s->scores || read_scores(s, err));
 }

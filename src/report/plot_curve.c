@@ -84,9 +84,8 @@ static bool extent(const json_t *journal, const char *const *name, int names, fr
 static void draw_grid(ul_buf *b, const frame *f)
 {
 	double step = nice_step(f->y1 - f->y0);
-	for (double y = ceil(f->y0 / step) * step; y <= f->y1; y += step)
-		ul_buf_printf(b, "<path class=grid d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%.3g</text>", LEFT, py(f, y), WIDTH - RIGHT, LEFT - 8, py(f, y) + 4,
-		        fabs(y) < step / 1e6 ? 0 : y);
+	for (int i = (int)ceil(f->y0 / step); i * step <= f->y1; i++)
+		ul_buf_printf(b, "<path class=grid d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%.3g</text>", LEFT, py(f, i * step), WIDTH - RIGHT, LEFT - 8, py(f, i * step) + 4, i * step);
 	ul_buf_printf(b, "<text x=%d y=%d>%.0f</text><text x=%d y=%d text-anchor=end>step %.0f</text>", LEFT, HEIGHT - 8, f->x0, WIDTH - RIGHT, HEIGHT - 8, f->x1);
 }
 

@@ -4,7 +4,6 @@
  */
 #include "report/parts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { DEEPEST = 4 };
@@ -18,18 +17,25 @@ static bool shown_elsewhere(const char *key)
 	return false;
 }
 
+static int to_buf(const char *bytes, size_t n, void *ud)
+{
+	ul_buf_add(ud, bytes, n);
+	return 0;
+}
+
 static void entry(ul_buf *b, const char *key, const json_t *v)
 {
-	char *text = json_is_string(v) ? ul_strdup(json_string_value(v)) : json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6) | JSON_COMPACT);
+	ul_buf text = {0};
+	if (json_is_string(v))
+		ul_buf_str(&text, json_string_value(v));
+	else
+		json_dump_callback(v, to_buf, &text, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6) | JSON_COMPACT);
 	ul_buf_str(b, "<dt>");
 	ul_html(b, key);
 	ul_buf_str(b, "</dt><dd class=code>");
-	ul_html_n(b, text ? text : "", 600);
+	ul_html_n(b, text.data ? text.data : "", 600);
 	ul_buf_str(b, "</dd>\n");
-	if (json_is_string(v))
-		ul_free(text);
-	else
-		free(text);
+	ul_buf_release(&text);
 }
 
 /* Objects are opened, "inputs.forget.sha256"; lists and scalars are entries; null and empty ones are nothing. */

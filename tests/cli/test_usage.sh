@@ -1,0 +1,62 @@
+# test_usage.sh: wrong use is told in one sentence with the nearest right one, and ends with 2.
+
+# wrong PART command…: exit 2, nothing on stdout, a sentence that contains PART
+wrong() {
+	part=$1
+	shift
+	exits 2 "$@"
+	[ ! -s "$TMP/out" ] || fail "wrong use wrote to stdout"
+	same "$(grep -c '^unlearn: ' "$TMP/err")" 1
+	has "$(cat "$TMP/err")" "$part"
+}
+
+test_usage__without_a_verb_shows_how() {
+	exits 2 "$U"
+	has "$(cat "$TMP/err")" "usage: unlearn VERB"
+}
+
+test_usage__names_the_nearest() {
+	wrong 'there is no command "sinth"' "$U" sinth
+	has "$(cat "$TMP/err")" 'did you mean "unlearn synth"?'
+	wrong 'did you mean "people"?' "$U" synth --peopel 3 -o "$TMP/w"
+	wrong 'unknown option "-x"' "$U" synth -x -o "$TMP/w"
+	wrong 'no argument' "$U" synth somewhere -o "$TMP/w"
+	wrong 'needs a value' "$U" synth --people
+	wrong 'must lie between 3 and 20000' "$U" synth --people 2 -o "$TMP/w"
+	wrong 'must be a whole number' "$U" synth --people many -o "$TMP/w"
+	wrong 'must be one of qa, records' "$U" synth --style prose -o "$TMP/w"
+	wrong 'synth needs -o DIR' "$U" synth
+	wrong 'report needs -o FILE.html' "$U" report "$TMP"
+	[ ! -e "$TMP/w" ] || fail "a refused command left something behind"
+}
+
+test_usage__options_in_every_form() {
+	"$U" synth --tiny -o "$TMP/a" --seed 7 -q
+	"$U" synth --seed=7 --tiny=yes --output="$TMP/b" --quiet
+	"$U" synth --tiny yes --no-json -o "$TMP/c" --seed 9 --seed 7 -q
+	same "$(tree "$TMP/a")" "$(tree "$TMP/b")"
+	same "$(tree "$TMP/a")" "$(tree "$TMP/c")"
+}
+
+test_usage__a_flag_wins_over_the_file() {
+	echo '{"people": 5, "forget_share": 0.5, "facts": 2, "tiny": false, "style": "qa", "json": true, "holdout": null}' >"$TMP/o.json"
+	has "$("$U" synth --config "$TMP/o.json" -o "$TMP/a")" '"people":5'
+	has "$("$U" synth --config "$TMP/o.json" --people 8 -o "$TMP/b")" '"people":8,"forget":4'
+	echo '{"peeple": 5}' >"$TMP/o.json"
+	wrong 'did you mean "people"?' "$U" synth --config "$TMP/o.json" -o "$TMP/c"
+	echo '{"people": [5]}' >"$TMP/o.json"
+	wrong 'neither a string nor a number' "$U" synth --config "$TMP/o.json" -o "$TMP/c"
+	echo '[1]' >"$TMP/o.json"
+	wrong 'not a JSON object' "$U" synth --config "$TMP/o.json" -o "$TMP/c"
+	echo '{"people": 5' >"$TMP/o.json"
+	wrong 'o.json' "$U" synth --config "$TMP/o.json" -o "$TMP/c"
+	wrong 'nowhere.json' "$U" synth --config "$TMP/nowhere.json" -o "$TMP/c"
+}
+
+test_usage__a_full_disk_is_no_success() {
+	[ -e /dev/full ] || skip "no /dev/full here"
+	rc=0
+	"$U" help >/dev/full 2>"$TMP/err" || rc=$?
+	same $rc 1
+	has "$(cat "$TMP/err")" "cannot write to standard output"
+}
