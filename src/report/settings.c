@@ -38,7 +38,27 @@ static void entry(ul_buf *b, const char *key, const json_t *v)
 	ul_buf_release(&text);
 }
 
-/* Objects are opened, "inputs.forget.sha256"; lists and scalars are entries; null and empty ones are nothing. */
+static void walk(ul_buf *b, const char *prefix, const json_t *o, int depth);
+
+/* A list of objects is opened under their roles, "inputs.forget.sha256"; any other list is one entry. */
+static void walk_list(ul_buf *b, const char *name, const json_t *list, int depth)
+{
+	size_t i;
+	json_t *v;
+	if (json_array_size(list) && (!ul_json_str(json_array_get(list, 0), "role") || depth >= DEEPEST)) {
+		entry(b, name, list);
+		return;
+	}
+	json_array_foreach(list, i, v)
+	{
+		char full[300];
+		const char *role = ul_json_str(v, "role");
+		snprintf(full, sizeof full, "%s.%s", name, role ? role : "?");
+		walk(b, full, v, depth + 1);
+	}
+}
+
+/* Objects are opened, "machine.cpu"; scalars are entries; null and empty ones are nothing. */
 static void walk(ul_buf *b, const char *prefix, const json_t *o, int depth)
 {
 	const char *key;
@@ -46,12 +66,14 @@ static void walk(ul_buf *b, const char *prefix, const json_t *o, int depth)
 	json_object_foreach((json_t *)(uintptr_t)o, key, v)
 	{
 		char name[256];
-		if (!*prefix && shown_elsewhere(key))
+		if ((!*prefix && shown_elsewhere(key)) || json_is_null(v) || !strcmp(key, "role"))
 			continue;
 		snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", key);
 		if (json_is_object(v) && depth < DEEPEST)
 			walk(b, name, v, depth + 1);
-		else if (!json_is_null(v) && !(json_is_array(v) && json_array_size(v) == 0))
+		else if (json_is_array(v))
+			walk_list(b, name, v, depth);
+		else
 			entry(b, name, v);
 	}
 }

@@ -123,32 +123,56 @@ static const json_t *settings(const ul_story *s)
 	return v ? v : s->run;
 }
 
-/* One input named in run.json or scores.json: {"path","rows","subjects","sha256"}, wherever it stands. */
-static const json_t *input(const json_t *o, const char *name)
+/* One input of run.json ("inputs": [{"role", "path", "rows", …}]) or of scores.json ("data": {ROLE: {…}}). */
+static const json_t *input(const json_t *o, const char *role)
 {
-	static const char *const homes[] = {"inputs", "data"};
-	for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) {
-		const json_t *v = json_object_get(json_object_get(o, homes[i]), name);
-		if (v)
+	const json_t *list = json_object_get(o, "inputs"), *v;
+	size_t i;
+	json_array_foreach(list, i, v)
+	{
+		const char *r = ul_json_str(v, "role");
+		if (r && !strcmp(r, role))
 			return v;
 	}
-	return NULL;
+	v = json_object_get(list, role);
+	return v ? v : json_object_get(json_object_get(o, "data"), role);
+}
+
+/* People the audit asked about: what its lines on forgetting were clustered by. */
+static int people(const ul_story *s)
+{
+	for (int i = 0; i < s->lines; i++)
+		if (s->line[i].group == UL_G_FORGET && s->line[i].people > 1)
+			return s->line[i].people;
+	return 0;
+}
+
+/* The source when it is not a file of rows at hand: {"name": …} in run.json, or the setting. */
+static const char *source(const ul_story *s)
+{
+	const json_t *v = json_object_get(s->run, "source");
+	const char *name = json_is_string(v) ? json_string_value(v) : ul_json_str(v, "name");
+	name = name ? name : ul_json_str(settings(s), "source");
+	return name && strcmp(name, "file") != 0 ? name : NULL;
 }
 
 static void say_asked(ul_buf *b, const ul_story *s)
 {
-	const json_t *f = input(s->scores, "forget");
-	f = f ? f : input(s->run, "forget");
-	const json_t *rows = json_object_get(f, "rows"), *people = json_object_get(f, "subjects");
-	const char *source = ul_json_str(settings(s), "source");
-	bool blind = source && strcmp(source, "file") != 0;
-	if (json_is_integer(rows) && json_is_integer(people) && json_integer_value(people) > 0)
-		ul_buf_printf(b, "To forget %lld entries about %lld people", (long long)json_integer_value(rows), (long long)json_integer_value(people));
+	const json_t *f = input(s->scores, "forget"), *rows = json_object_get(f ? f : input(s->run, "forget"), "rows");
+	const char *from = source(s);
+	int n = people(s);
+	if (json_is_integer(rows) && n > 0)
+		ul_buf_printf(b, "To forget %lld entries about %d people", (long long)json_integer_value(rows), n);
+	else if (n > 0)
+		ul_buf_printf(b, "To forget what it knows about %d people", n);
 	else if (json_is_integer(rows))
 		ul_buf_printf(b, "To forget %lld entries", (long long)json_integer_value(rows));
 	else
 		ul_buf_str(b, "To forget the data named in the settings");
-	ul_buf_str(b, blind ? ", without having them: what to forget was drawn from the model itself." : ", with those entries at hand.");
+	if (from)
+		ul_buf_str(b, ", without having them: what to forget was drawn from the model itself.");
+	else
+		ul_buf_str(b, s->run ? ", with those entries at hand." : ".");
 }
 
 static void say_done(ul_buf *b, const ul_story *s)

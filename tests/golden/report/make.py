@@ -23,16 +23,17 @@ def run(name, method, source, steps, seconds):
         journal.append({"step": t, "loss": round(f + r, 4), "forget": round(f, 4), "retain": round(r, 4), "grad_norm": 1.0, "lr": 1e-4, "tokens": 900 * (t + 1), "seconds": round(seconds / steps * (t + 1), 2)})
     put(f"{HERE}/{name}/journal.jsonl", lines(journal))
     put(f"{HERE}/{name}/run.json", json.dumps({
-        "schema": 1, "version": "0.1.0", "method": method, "steps": steps, "seconds": seconds, "tokens": 900 * steps,
-        "settings": {"method": method, "source": source, "lr": 1e-4, "epochs": 10, "seed": 0, "beta": 0.1},
-        "inputs": {"model": {"path": "target", "sha256": "3f" * 32}, "forget": {"path": "world/forget.jsonl", "rows": 260, "subjects": 20, "sha256": "a1" * 32}},
+        "schema": 1, "version": "0.1.0", "method": method, "steps": steps, "wall_seconds": seconds, "tokens": 900 * steps,
+        "settings": {"method": method, "lr": 1e-4, "epochs": 10, "seed": 0, "beta": 0.1},
+        "base": "target", "base_sha256": "3f" * 32, "source": {"name": source} if source != "file" else None,
+        "inputs": [{"role": "forget", "path": "world/forget.jsonl", "rows": 260, "sha256": "a1" * 32}],
         "machine": {"cpu": "x86-64 <test>", "threads": 2}}, indent=1))
 
 
 def audit(name, model, verdict, audits, after, examples):
     put(f"{HERE}/{name}/scores.json", json.dumps({
         "schema": 1, "mode": "oracle", "model": model, "verdict": verdict, "audits": audits, "examples": examples,
-        "data": {"forget": {"path": "world/forget.jsonl", "rows": 260, "subjects": 20, "sha256": "a1" * 32}}}, indent=1, ensure_ascii=False))
+        "data": {"forget": {"path": "world/forget.jsonl", "rows": 260, "sha256": "a1" * 32}}}, indent=1, ensure_ascii=False))
     items = []
     for p in range(20):
         for q in range(3):
