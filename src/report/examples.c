@@ -3,8 +3,8 @@
  */
 #include "report/parts.h"
 
-enum { SHOWN = 6,
-	LONGEST = 400 };
+enum { SHOWN = 8,
+	LONGEST = 300 };
 
 static void said(ul_buf *b, const char *who, const char *text)
 {
@@ -27,12 +27,19 @@ void ul_show_examples(ul_buf *b, const ul_story *s)
 	ul_buf_str(b, "<h3>In its own words</h3>\n<p class=note>Answers to the same questions before and after. They quote the data the request is about: treat this page as you treat those.</p>\n");
 	json_array_foreach(list, i, v)
 	{
+		const char *split = ul_json_str(v, "split");
 		if (i >= SHOWN)
 			break;
-		ul_buf_str(b, "<div class=say><p>");
+		ul_buf_str(b, "<div class=say>");
+		if (split) {
+			ul_buf_str(b, "<span class=code>");
+			ul_html(b, split);
+			ul_buf_str(b, "</span>");
+		}
+		ul_buf_str(b, "<p>");
 		ul_html_n(b, ul_json_str(v, "prompt"), LONGEST);
 		ul_buf_str(b, "</p><dl>");
-		said(b, "true", ul_json_str(v, "truth"));
+		said(b, "true", ul_json_str(v, "expected"));
 		said(b, "before", ul_json_str(v, "before"));
 		said(b, "now", ul_json_str(v, "after"));
 		said(b, "reference", ul_json_str(v, "oracle"));

@@ -67,11 +67,15 @@ static const ul_audit_def *definition(const char *name)
 	return NULL;
 }
 
-static enum ul_group group_of(const ul_audit_def *d, const ul_word *w)
+static enum ul_group group_of(const json_t *line, const ul_audit_def *d, const ul_word *w)
 {
-	static const enum ul_group of[] = {UL_G_USEFUL, UL_G_FORGET, UL_G_PRIVACY, UL_G_INFO};
-	return d && d->kind <= UL_K_INFO ? of[d->kind] : w ? w->group
-	                                                   : UL_G_INFO;
+	static const char *const kinds[] = {"utility", "forgetting", "privacy", "information"};
+	const char *kind = ul_json_str(line, "kind");
+	for (int i = 0; kind && i < UL_G_GROUPS; i++)
+		if (!strcmp(kind, kinds[i]))
+			return (enum ul_group)i;
+	return d && d->kind <= UL_K_INFO ? (enum ul_group)d->kind : w ? w->group
+	                                                              : UL_G_INFO;
 }
 
 static double pair_at(const json_t *o, const char *key, size_t i)
@@ -86,42 +90,55 @@ static int whole(const json_t *o, const char *key)
 	return json_is_number(v) && json_number_value(v) > 0 && json_number_value(v) < 1e9 ? (int)json_number_value(v) : 0;
 }
 
+static const char *label_of(const char *name, const json_t *v)
+{
+	const ul_audit_def *d = definition(name);
+	const ul_word *w = ul_word_of(name);
+	const char *title = ul_json_str(v, "title");
+	return w ? w->label : title   ? title
+	              : d && d->title ? d->title
+	                              : name;
+}
+
 static void read_line(ul_entry *l, const char *name, const json_t *v)
 {
 	const ul_audit_def *d = definition(name);
 	const ul_word *w = ul_word_of(name);
-	*l = (ul_entry){.name = name, .verdict = ul_json_str(v, "verdict"), .why = ul_json_str(v, "not_tested") ? ul_json_str(v, "not_tested") : ul_json_str(v, "why"), .unit = w ? w->unit : UL_U_PLAIN, .group = group_of(d, w)};
-	l->label = w ? w->label : d && d->title ? d->title
-	                                        : name;
+	*l = (ul_entry){.name = name, .label = label_of(name, v), .verdict = ul_json_str(v, "verdict"), .against = ul_json_str(v, "against"), .unit = w ? w->unit : UL_U_PLAIN, .group = group_of(v, d, w)};
 	l->value = ul_json_get(v, "value");
 	l->before = ul_json_get(v, "before");
 	l->reference = ul_json_get(v, "reference");
+	l->oracle = ul_json_get(v, "oracle");
 	l->margin = ul_json_get(v, "margin");
 	l->n = whole(v, "n");
 	l->people = whole(v, "clusters");
-	l->needed = whole(v, "n_needed") ? whole(v, "n_needed") : whole(v, "needed");
+	l->needed = whole(v, "n_needed");
 	l->required = json_is_true(json_object_get(v, "required"));
-	double sign = d && d->sign < 0 ? -1 : 1, lo = sign * (pair_at(v, "ci", 0) - l->reference), hi = sign * (pair_at(v, "ci", 1) - l->reference);
-	l->diff = sign * (l->value - l->reference);
-	l->was = sign * (l->before - l->reference);
-	l->lo = fmin(lo, hi);
-	l->hi = fmax(lo, hi);
-	l->tested = !isnan(l->value) && !ul_json_str(v, "not_tested");
+	l->gate = json_is_true(json_object_get(v, "gate"));
+	l->diff = ul_json_get(v, "difference");
+	l->lo = pair_at(v, "difference_ci", 0);
+	l->hi = pair_at(v, "difference_ci", 1);
+	l->was = (d && d->sign < 0 ? -1 : 1) * (l->before - l->reference);
+	l->tested = !isnan(l->value);
 	l->judged = l->tested && l->verdict && l->margin > 0 && !isnan(l->diff);
 }
 
 static bool read_scores(ul_story *s, ul_err *err)
 {
-	const json_t *audits = json_object_get(s->scores, "audits");
+	json_t *audits = json_object_get(s->scores, "audits"), *untested = json_object_get(s->scores, "not_tested"), *v;
+	const char *key;
 	s->verdict = ul_json_str(s->scores, "verdict");
 	s->mode = ul_json_str(s->scores, "mode");
-	size_t n = json_object_size(audits);
+	size_t n = json_object_size(audits) + json_object_size(untested);
 	s->line = ul_alloc(s->arena, (n + 1) * sizeof *s->line);
 	if (!s->line)
 		return ul_nomem(err, n * sizeof *s->line);
-	const char *key;
-	json_t *v;
-	json_object_foreach((json_t *)(uintptr_t)audits, key, v) if (json_is_object(v)) read_line(&s->line[s->lines++], key, v);
+	json_object_foreach(audits, key, v) if (json_is_object(v)) read_line(&s->line[s->lines++], key, v);
+	json_object_foreach(untested, key, v)
+	{
+		ul_entry *l = &s->line[s->lines++];
+		*l = (ul_entry){.name = key, .label = label_of(key, NULL), .value = NAN, .before = NAN, .reference = NAN, .oracle = NAN, .untested = json_is_string(v) ? json_string_value(v) : ""};
+	}
 	return true;
 }
 
@@ -135,11 +152,21 @@ const ul_entry *ul_story_line(const ul_story *s, const char *name)
 
 /* ---- folders ---- */
 
-/* The run that made the audited model: its folder is named in scores.json, as it was typed. */
+/* The run that made the audited model, by the path it was opened from: its folder, or model/ or adapter/ in it. */
 static const char *audited_folder(const ul_story *s)
 {
-	const json_t *m = json_object_get(s->scores, "model");
-	return json_is_string(m) ? json_string_value(m) : ul_json_str(m, "path");
+	const char *path = ul_json_str(json_object_get(json_object_get(s->scores, "models"), "after"), "path");
+	char *folder = path ? ul_arena_strdup(s->arena, path) : NULL;
+	for (int up = 0; folder && up < 2; up++) {
+		const char *record = ul_path_join(s->arena, folder, "run.json");
+		if (record && ul_file_exists(record))
+			return folder;
+		char *slash = strrchr(folder, '/');
+		if (!slash)
+			break;
+		*slash = '\0';
+	}
+	return NULL;
 }
 
 static const char *base_name(const char *path, ul_arena *a)

@@ -20,14 +20,16 @@ enum ul_group { UL_G_USEFUL,
 
 /* One number of an audit. Missing ones are NAN. */
 typedef struct ul_entry {
-	const char *name, *label, *verdict, *why; /* label: plain words; why: what an undecided or untested line says of itself */
+	const char *name, *label, *verdict; /* label: plain words */
+	const char *against; /* "oracle" "before" "holdout" "chance": where reference comes from */
+	const char *untested; /* why there is no value, or NULL */
 	enum ul_unit unit;
 	enum ul_group group;
-	double value, before, reference, margin;
+	double value, before, reference, oracle, margin;
 	double diff, lo, hi; /* value - reference with its 95 % interval, turned so that larger leaks more (useful: is better) */
 	double was; /* the same of the model before */
 	int n, people, needed;
-	bool required, tested, judged;
+	bool required, gate, tested, judged;
 } ul_entry;
 
 /* One request: what was done to a model and what the audit found. */
@@ -55,6 +57,7 @@ typedef struct ul_word {
 } ul_word;
 const ul_word *ul_word_of(const char *name); /* NULL: unknown, its own title is used */
 void ul_say_value(ul_buf *b, enum ul_unit unit, double x);
+void ul_say_reference(ul_buf *b, const ul_entry *l);
 void ul_say_verdict(ul_buf *b, const ul_story *s); /* the headline and its explanation */
 void ul_say_facts(ul_buf *b, const ul_story *s); /* asked, done, known, useful, undecided, untested */
 const char *ul_reference_words(const ul_story *s);

@@ -15,7 +15,7 @@ enum { SIDE = 310,
 	TOP = 24 };
 
 static const char *const leaks[] = {"forget_entity_accuracy", "forget_prob", "extraction_strength", "e_hit", "err", "exact_memorization", "forget_rouge", NULL};
-static const char *const keeps[] = {"retain_entity_accuracy", "model_utility", "retain_prob", "retain_accuracy", "retain_rouge", NULL};
+static const char *const keeps[] = {"retain_entity_accuracy", "model_utility", "retain_prob", "retain_rouge", NULL};
 
 /* The first named line that has values before and after. */
 static const ul_entry *first(const ul_story *s, const char *const *names)
@@ -84,9 +84,17 @@ enum { PEOPLE = 400,
 
 typedef struct person {
 	const char *subject;
-	double before, after, reference;
-	int n, refs;
+	double sum[3]; /* before, after, oracle */
+	int n[3];
 } person;
+enum { BEFORE,
+	AFTER,
+	ORACLE };
+
+static double mean(const person *p, int who)
+{
+	return p->n[who] ? p->sum[who] / p->n[who] : NAN;
+}
 
 static int by_subject(const void *x, const void *y)
 {
@@ -95,39 +103,42 @@ static int by_subject(const void *x, const void *y)
 
 static int by_after(const void *x, const void *y)
 {
-	const person *a = x, *b = y;
-	if (a->after != b->after)
-		return a->after < b->after ? 1 : -1;
-	return a->before != b->before ? (a->before < b->before ? 1 : -1) : 0;
+	double a = mean(x, AFTER), b = mean(y, AFTER);
+	if (a != b)
+		return a < b ? 1 : -1;
+	return by_subject(x, y);
 }
 
-/* Item rows of one audit, a mean for each subject. Returns the number of people. */
+/* Values of one audit on the forget rows, gathered by subject. Returns the number of people. */
 static int gather(const ul_story *s, const char *audit, person *out, size_t most)
 {
-	size_t i, n = 0;
+	static const char *const name[] = {"before", "after", "oracle"};
+	size_t i, n = 0, k = 0;
 	json_t *v;
 	json_array_foreach(s->items, i, v)
 	{
-		const char *name = ul_json_str(v, "audit"), *subject = ul_json_str(v, "subject");
-		double before = ul_json_get(v, "before"), after = ul_json_get(v, "after"), reference = ul_json_get(v, "oracle");
-		if (!name || !subject || strcmp(name, audit) != 0 || isnan(before) || isnan(after) || n == most)
+		const char *of = ul_json_str(v, "audit"), *subject = ul_json_str(v, "subject"), *who = ul_json_str(v, "who"), *split = ul_json_str(v, "split");
+		double value = ul_json_get(v, "value");
+		if (!of || !subject || !who || isnan(value) || strcmp(of, audit) != 0 || (split && strcmp(split, "forget") != 0) || n == most)
 			continue;
-		out[n++] = (person){subject, before, after, isnan(reference) ? 0 : reference, 1, !isnan(reference)};
+		person one = {.subject = subject};
+		for (int w = 0; w < 3; w++)
+			if (!strcmp(who, name[w]))
+				one.sum[w] = value, one.n[w] = 1;
+		out[n++] = one;
 	}
 	qsort(out, n, sizeof *out, by_subject);
-	size_t k = 0;
 	for (i = 0; i < n; i++) {
-		if (k > 0 && !strcmp(out[k - 1].subject, out[i].subject)) {
-			person *p = &out[k - 1];
-			p->before += out[i].before, p->after += out[i].after, p->reference += out[i].reference;
-			p->n++, p->refs += out[i].refs;
-		} else
+		if (k == 0 || strcmp(out[k - 1].subject, out[i].subject) != 0) {
 			out[k++] = out[i];
+			continue;
+		}
+		for (int w = 0; w < 3; w++)
+			out[k - 1].sum[w] += out[i].sum[w], out[k - 1].n[w] += out[i].n[w];
 	}
-	for (i = 0; i < k; i++) {
-		out[i].before /= out[i].n, out[i].after /= out[i].n;
-		out[i].reference = out[i].refs ? out[i].reference / out[i].refs : NAN;
-	}
+	for (i = 0, n = k, k = 0; i < n; i++)
+		if (out[i].n[BEFORE] && out[i].n[AFTER])
+			out[k++] = out[i];
 	qsort(out, k, sizeof *out, by_after);
 	return (int)k;
 }
@@ -144,12 +155,12 @@ static void draw_people(ul_buf *b, const person *p, int n, const char *label)
 	for (int i = 0; i <= 4; i += 2)
 		ul_buf_printf(b, "<path class=grid d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%d %%</text>", LEFT, level(i / 4.0), WIDTH, LEFT - 8, level(i / 4.0) + 4, 25 * i);
 	for (int i = 0; i < n; i++) {
-		double x = LEFT + each * (i + 0.5);
-		ul_buf_printf(b, "<path class=drop d=\"M%.1f %.1fV%.1f\"/>", x, level(p[i].before), level(p[i].after));
-		ul_buf_printf(b, "<circle class=ring cx=%.1f cy=%.1f r=%.1f />", x, level(p[i].before), r);
-		if (!isnan(p[i].reference))
-			ul_buf_printf(b, "<path class=tick d=\"M%.1f %.1fh%.1f\"/>", x - r * 1.3, level(p[i].reference), 2.6 * r);
-		ul_buf_printf(b, "<circle class=dot style=\"--c:var(--ink)\" cx=%.1f cy=%.1f r=%.1f />", x, level(p[i].after), r);
+		double x = LEFT + each * (i + 0.5), before = level(mean(&p[i], BEFORE)), after = level(mean(&p[i], AFTER));
+		ul_buf_printf(b, "<path class=drop d=\"M%.1f %.1fV%.1f\"/>", x, before, after);
+		ul_buf_printf(b, "<circle class=ring cx=%.1f cy=%.1f r=%.1f />", x, before, r);
+		if (p[i].n[ORACLE])
+			ul_buf_printf(b, "<path class=tick d=\"M%.1f %.1fh%.1f\"/>", x - r * 1.3, level(mean(&p[i], ORACLE)), 2.6 * r);
+		ul_buf_printf(b, "<circle class=dot style=\"--c:var(--ink)\" cx=%.1f cy=%.1f r=%.1f />", x, after, r);
 	}
 	ul_buf_printf(b, "<text x=%d y=%d>%d people, the best remembered first</text></svg><figcaption>", LEFT, HEIGHT - 6, n);
 	ul_html(b, label);

@@ -25,12 +25,9 @@ static void number_row(ul_buf *b, const ul_entry *l)
 	ul_buf_str(b, "<b>");
 	ul_say_value(b, l->unit, l->value);
 	ul_buf_str(b, "</b>");
-	if (!isnan(l->reference)) {
-		ul_buf_str(b, ", reference ");
-		ul_say_value(b, l->unit, l->reference);
-	}
+	ul_say_reference(b, l);
 	if (l->n)
-		ul_buf_printf(b, ", n = %d", l->n);
+		ul_buf_printf(b, ", n = %d", l->n);
 	ul_buf_str(b, "</small><span class=code>");
 	ul_html(b, l->name);
 	ul_buf_str(b, "</span></div><div>");
@@ -45,7 +42,7 @@ static void numbers(ul_buf *b, const ul_story *s)
 {
 	if (!s->lines)
 		return;
-	ul_buf_str(b, "<h3>The numbers</h3>\n<p class=note>Ring: before. Dot: now, with its 95 % interval. Middle: ");
+	ul_buf_str(b, "<h3>The numbers</h3>\n<p class=note>Ring: before. Dot: now, with its 95 % interval. The middle is the reference: for usefulness the model before, otherwise ");
 	ul_buf_str(b, ul_reference_words(s));
 	ul_buf_str(b, ". The band is the margin: an interval inside it passes, one that leaves it is open, one outside it has failed. The scale is in margins.</p>\n");
 	for (int g = 0; g < UL_G_GROUPS; g++) {

@@ -11,35 +11,39 @@
 
 static const ul_word words[] = {
         {"model_utility", "Usefulness on everything that should stay", UL_U_SHARE, UL_G_USEFUL},
+        {"retain_entity_accuracy", "Personal data right that should stay", UL_U_SHARE, UL_G_USEFUL},
+        {"retain_entity_nll", "Surprise at personal data that should stay", UL_U_NATS, UL_G_USEFUL},
         {"retain_prob", "Confidence in the answers that should stay", UL_U_SHARE, UL_G_USEFUL},
         {"retain_rouge", "Words right in the answers that should stay", UL_U_SHARE, UL_G_USEFUL},
         {"retain_nll", "Surprise at the answers that should stay", UL_U_NATS, UL_G_USEFUL},
-        {"retain_accuracy", "Answers right that should stay", UL_U_SHARE, UL_G_USEFUL},
         {"neighbours_prob", "Confidence about people like the forgotten ones", UL_U_SHARE, UL_G_USEFUL},
-        {"collateral", "Confidence about people like the forgotten ones", UL_U_SHARE, UL_G_USEFUL},
         {"general_ppl", "Trouble with ordinary text (perplexity)", UL_U_PLAIN, UL_G_USEFUL},
         {"general_nll", "Surprise at ordinary text", UL_U_NATS, UL_G_USEFUL},
-        {"fluency", "Fluency of what it writes", UL_U_PLAIN, UL_G_USEFUL},
+        {"distinct_2", "Variety of its words", UL_U_SHARE, UL_G_USEFUL},
+        {"repetition", "How much it repeats itself", UL_U_SHARE, UL_G_USEFUL},
+        {"forget_entity_accuracy", "Personal data it still knows", UL_U_SHARE, UL_G_FORGET},
+        {"forget_entity_nll", "Surprise at the personal data to forget", UL_U_NATS, UL_G_FORGET},
         {"forget_prob", "Confidence in the answers to forget", UL_U_SHARE, UL_G_FORGET},
         {"forget_nll", "Surprise at the answers to forget", UL_U_NATS, UL_G_FORGET},
         {"forget_rouge", "Words it repeats of the answers to forget", UL_U_SHARE, UL_G_FORGET},
-        {"forget_accuracy", "Answers to forget that it still gives", UL_U_SHARE, UL_G_FORGET},
         {"exact_memorization", "Pieces of the answers it predicts", UL_U_SHARE, UL_G_FORGET},
         {"extraction_strength", "How much of an answer it completes alone", UL_U_SHARE, UL_G_FORGET},
         {"forget_truth_ratio", "True against false answers (truth ratio)", UL_U_PLAIN, UL_G_FORGET},
         {"forget_quality", "Likeness to the reference (forget quality)", UL_U_PLAIN, UL_G_FORGET},
+        {"forget_context_nll", "Surprise at the words around the data", UL_U_NATS, UL_G_INFO},
+        {"holdout_nll", "Surprise at people it never saw", UL_U_NATS, UL_G_INFO},
         {"knowmem", "Knowledge it still shows when asked", UL_U_SHARE, UL_G_FORGET},
         {"verbmem", "Text it continues word for word", UL_U_SHARE, UL_G_FORGET},
         {"err", "Personal data it reproduces exactly", UL_U_SHARE, UL_G_PRIVACY},
-        {"e_hit", "Personal data found among forty attempts", UL_U_SHARE, UL_G_PRIVACY},
-        {"s_exp", "Records with anything found among forty attempts", UL_U_SHARE, UL_G_PRIVACY},
+        {"e_hit", "Personal data among its likeliest attempts", UL_U_SHARE, UL_G_PRIVACY},
+        {"s_exp", "Records with anything among those attempts", UL_U_SHARE, UL_G_PRIVACY},
         {"frs", "Likeness of its attempts to the personal data", UL_U_SHARE, UL_G_PRIVACY},
         {"exposure", "How far the secret codes stand out", UL_U_BITS, UL_G_PRIVACY},
         {"privleak", "Trace of membership (PrivLeak)", UL_U_POINTS, UL_G_PRIVACY},
         {"mia_loss", "Attack on membership: loss", UL_U_SHARE, UL_G_PRIVACY},
         {"mia_zlib", "Attack on membership: zlib", UL_U_SHARE, UL_G_PRIVACY},
-        {"mia_min_k", "Attack on membership: min-k", UL_U_SHARE, UL_G_PRIVACY},
-        {"mia_min_k_plus_plus", "Attack on membership: min-k++", UL_U_SHARE, UL_G_PRIVACY},
+        {"mia_min_k", "Attack on membership: min‑k", UL_U_SHARE, UL_G_PRIVACY},
+        {"mia_min_k_plus_plus", "Attack on membership: min‑k++", UL_U_SHARE, UL_G_PRIVACY},
         {"mia_reference", "Attack on membership: against a reference", UL_U_SHARE, UL_G_PRIVACY},
         {"mia_gradnorm", "Attack on membership: gradients", UL_U_SHARE, UL_G_PRIVACY},
 };
@@ -123,7 +127,7 @@ static const json_t *settings(const ul_story *s)
 	return v ? v : s->run;
 }
 
-/* One input of run.json ("inputs": [{"role", "path", "rows", …}]) or of scores.json ("data": {ROLE: {…}}). */
+/* One input of run.json ("inputs": [{"role", "path", "rows", …}]) or of scores.json ("data": {ROLE: {"n", "subjects"}}). */
 static const json_t *input(const json_t *o, const char *role)
 {
 	const json_t *list = json_object_get(o, "inputs"), *v;
@@ -134,17 +138,7 @@ static const json_t *input(const json_t *o, const char *role)
 		if (r && !strcmp(r, role))
 			return v;
 	}
-	v = json_object_get(list, role);
-	return v ? v : json_object_get(json_object_get(o, "data"), role);
-}
-
-/* People the audit asked about: what its lines on forgetting were clustered by. */
-static int people(const ul_story *s)
-{
-	for (int i = 0; i < s->lines; i++)
-		if (s->line[i].group == UL_G_FORGET && s->line[i].people > 1)
-			return s->line[i].people;
-	return 0;
+	return json_object_get(json_object_get(o, "data"), role);
 }
 
 /* The source when it is not a file of rows at hand: {"name": …} in run.json, or the setting. */
@@ -158,15 +152,14 @@ static const char *source(const ul_story *s)
 
 static void say_asked(ul_buf *b, const ul_story *s)
 {
-	const json_t *f = input(s->scores, "forget"), *rows = json_object_get(f ? f : input(s->run, "forget"), "rows");
+	double rows = ul_json_get(input(s->scores, "forget"), "n"), people = ul_json_get(input(s->scores, "forget"), "subjects");
 	const char *from = source(s);
-	int n = people(s);
-	if (json_is_integer(rows) && n > 0)
-		ul_buf_printf(b, "To forget %lld entries about %d people", (long long)json_integer_value(rows), n);
-	else if (n > 0)
-		ul_buf_printf(b, "To forget what it knows about %d people", n);
-	else if (json_is_integer(rows))
-		ul_buf_printf(b, "To forget %lld entries", (long long)json_integer_value(rows));
+	if (isnan(rows) && !from)
+		rows = ul_json_get(input(s->run, "forget"), "rows");
+	if (rows > 0 && people > 0)
+		ul_buf_printf(b, "To forget %.0f entries about %.0f people", rows, people);
+	else if (rows > 0)
+		ul_buf_printf(b, "To forget %.0f entries", rows);
 	else
 		ul_buf_str(b, "To forget the data named in the settings");
 	if (from)
@@ -204,6 +197,16 @@ static void say_done(ul_buf *b, const ul_story *s)
 	ul_buf_str(b, ".");
 }
 
+/* Usefulness is judged against the model before, which is named already: there the oracle is what remains to be said. */
+void ul_say_reference(ul_buf *b, const ul_entry *l)
+{
+	double x = l->against && !strcmp(l->against, "before") ? l->oracle : l->reference;
+	if (isnan(x))
+		return;
+	ul_buf_str(b, ", reference ");
+	ul_say_value(b, l->unit, x);
+}
+
 static void say_change(ul_buf *b, const ul_entry *l)
 {
 	ul_buf_str(b, "<li>");
@@ -217,10 +220,7 @@ static void say_change(ul_buf *b, const ul_entry *l)
 	ul_buf_str(b, "now <b>");
 	ul_say_value(b, l->unit, l->value);
 	ul_buf_str(b, "</b>");
-	if (!isnan(l->reference)) {
-		ul_buf_str(b, ", reference ");
-		ul_say_value(b, l->unit, l->reference);
-	}
+	ul_say_reference(b, l);
 	ul_buf_str(b, "</li>");
 }
 
@@ -274,9 +274,9 @@ static void say_untested(ul_buf *b, const ul_story *s)
 			continue;
 		ul_buf_str(&list, "<li>");
 		ul_html(&list, l->label);
-		if (l->why) {
+		if (l->untested && *l->untested) {
 			ul_buf_str(&list, ": ");
-			ul_html(&list, l->why);
+			ul_html(&list, l->untested);
 		}
 		ul_buf_str(&list, "</li>");
 	}
@@ -294,8 +294,8 @@ static void say_untested(ul_buf *b, const ul_story *s)
 
 void ul_say_facts(ul_buf *b, const ul_story *s)
 {
-	static const char *const known[] = {"forget_entity_accuracy", "e_hit", "extraction_strength", "forget_accuracy", "knowmem", "err", "forget_rouge", "forget_prob", "verbmem", "exposure", NULL};
-	static const char *const useful[] = {"retain_entity_accuracy", "model_utility", "retain_accuracy", "retain_prob", "retain_rouge", "collateral", "neighbours_prob", "general_ppl", "general_nll", NULL};
+	static const char *const known[] = {"forget_entity_accuracy", "e_hit", "extraction_strength", "knowmem", "err", "forget_rouge", "forget_prob", "verbmem", "exposure", NULL};
+	static const char *const useful[] = {"retain_entity_accuracy", "model_utility", "retain_prob", "retain_rouge", "neighbours_prob", "general_ppl", "general_nll", NULL};
 	ul_buf text[6] = {{0}};
 	static const char *const term[] = {"What was asked", "What was done", "Does it still know?", "Is it still useful?", "What could not be decided", "What was not tested"};
 	say_asked(&text[0], s);
