@@ -1,0 +1,117 @@
+/*
+ * gemm.c: products shared out to threads. Each thread owns a range of columns or rows of C and packs for itself, so that nobody
+ * waits for anybody and no bit depends on who was faster.
+ */
+#include "tensor/cpu/cpu.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+enum { FEW = 12 }; /* rows up to which streaming the weights as they lie beats packing them */
+
+__attribute__((weak)) void openblas_set_num_threads(int n);
+
+static void by_blas(const ul_gemm *g)
+{
+	if (openblas_set_num_threads)
+		openblas_set_num_threads(ul_threads());
+	cblas_sgemm(CblasRowMajor, g->ta ? CblasTrans : CblasNoTrans, g->tb ? CblasTrans : CblasNoTrans, g->m, g->n, g->k, (float)g->alpha, g->a, g->lda, g->b, g->ldb, (float)g->beta, g->c, g->ldc);
+}
+
+static void plainly(const ul_gemm *g)
+{
+	const float *a = g->a, *b = g->b;
+	size_t ai = g->ta ? 1 : (size_t)g->lda, ap = g->ta ? (size_t)g->lda : 1, bp = g->tb ? 1 : (size_t)g->ldb, bj = g->tb ? (size_t)g->ldb : 1;
+
+	for (int i = 0; i < g->m; i++)
+		for (int j = 0; j < g->n; j++) {
+			float *c = (float *)g->c + (size_t)i * (size_t)g->ldc + j, sum = 0;
+			for (int p = 0; p < g->k; p++)
+				sum += a[(size_t)i * ai + (size_t)p * ap] * b[(size_t)p * bp + (size_t)j * bj];
+			*c = (float)g->alpha * sum + (g->beta != 0 ? (float)g->beta * *c : 0);
+		}
+}
+
+/* Rows [r, r + m) and columns [c, c + n) of the product. */
+static ul_gemm part_of(const ul_gemm *g, int r, int m, int c, int n)
+{
+	ul_gemm p = *g;
+
+	p.m = m;
+	p.n = n;
+	p.a = (const float *)g->a + (g->ta ? (size_t)r : (size_t)r * (size_t)g->lda);
+	p.b = (const float *)g->b + (g->tb ? (size_t)c * (size_t)g->ldb : (size_t)c);
+	p.c = (float *)g->c + (size_t)r * (size_t)g->ldc + c;
+	return p;
+}
+
+static int units(int n, int unit)
+{
+	return (n + unit - 1) / unit;
+}
+
+/* The t-th of `threads` parts of n, cut at multiples of unit. */
+static void cut(int n, int unit, int t, int threads, int *from, int *count)
+{
+	int u = units(n, unit), lo = (int)((int64_t)u * t / threads) * unit, hi = (int)((int64_t)u * (t + 1) / threads) * unit;
+
+	lo = lo < n ? lo : n;
+	hi = hi < n ? hi : n;
+	*from = lo;
+	*count = hi - lo;
+}
+
+static void by_own(const ul_gemm *g)
+{
+	const ul_kernels *k = ul_cpu();
+	int threads = (double)g->m * g->n * g->k < 3e5 ? 1 : ul_threads();
+	size_t each = (k->gemm_work() + 63) / 64 * 64;
+	ul_mark mark = ul_arena_mark(g->work);
+	char *work = ul_alloc_raw(g->work, each * (size_t)threads);
+	/* by columns unless whole panels would leave threads idle */
+	int wide = (units(units(g->n, k->panel), threads)) * k->panel, tall = units(units(g->m, 8), threads) * 8;
+	bool by_cols = (double)wide * g->m <= 1.1 * (double)tall * g->n;
+
+	if (!work)
+		return;
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
+	for (int t = 0; t < threads; t++) {
+		int r = 0, m = g->m, c = 0, n = g->n;
+		if (by_cols)
+			cut(g->n, k->panel, t, threads, &c, &n);
+		else
+			cut(g->m, 8, t, threads, &r, &m);
+		ul_gemm p = part_of(g, r, m, c, n);
+		if (m > 0 && n > 0)
+			k->gemm(&p, (float *)(void *)(work + (size_t)t * each));
+	}
+	ul_arena_reset(g->work, mark);
+}
+
+static void scaled(const ul_gemm *g) /* C = beta C */
+{
+	for (int i = 0; i < g->m; i++)
+		for (int j = 0; j < g->n; j++) {
+			float *c = (float *)g->c + (size_t)i * (size_t)g->ldc + j;
+			*c = g->beta != 0 ? (float)g->beta * *c : 0;
+		}
+}
+
+void ul_cpu_gemm(const ul_gemm *g)
+{
+	UL_ASSERT(g->work, "a product needs an arena to work in");
+	if (g->m <= 0 || g->n <= 0)
+		return;
+	if (g->k <= 0)
+		scaled(g);
+	else if (ul_cpu_products() == UL_PRODUCT_BLAS)
+		by_blas(g);
+	else if (ul_cpu_products() == UL_PRODUCT_REF)
+		plainly(g);
+	else if (g->tb && !g->ta && g->m <= FEW)
+		ul_cpu_share(ul_cpu()->few_rows, g, (size_t)g->n, 4, (size_t)(20000 / g->k + 1));
+	else
+		by_own(g);
+}

@@ -1,0 +1,54 @@
+/*
+ * kern_all.h: one instruction set's kernels and their table. Included by kern_<set>.c after its target pragma, with UL_ISA, UL_KERNELS
+ * and UL_KERNELS_NAME defined.
+ */
+#include "tensor/cpu/cpu.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tensor/cpu/simd.h"
+#include "tensor/cpu/kern_elements.h"
+#include "tensor/cpu/kern_gemm.h"
+#include "tensor/cpu/kern_few.h"
+#include "tensor/cpu/kern_rows.h"
+#include "tensor/cpu/kern_attend.h"
+
+const ul_kernels UL_KERNELS = {
+        .name = UL_KERNELS_NAME,
+        .panel = NR,
+        .gemm_work = gemm_work,
+        .few_rows = few_rows,
+        .act = act,
+        .act_grad = act_grad,
+        .gate = gate,
+        .gate_grad = gate_grad,
+        .axpby = axpby,
+        .add = add,
+        .mul = mul,
+        .adamw = adamw,
+        .sgd = sgd,
+        .rows_axpy = rows_axpy,
+        .gather = gather,
+        .add_bias = add_bias,
+        .scatter_add = scatter_add,
+        .sum_rows = sum_rows,
+        .rmsnorm = rmsnorm,
+        .rmsnorm_dx = rmsnorm_dx,
+        .layernorm = layernorm,
+        .layernorm_dx = layernorm_dx,
+        .rmsnorm_dw = rmsnorm_dw,
+        .layernorm_dw = layernorm_dw,
+        .rotate = rotate,
+        .logp = logp,
+        .logp_grad = logp_grad,
+        .soft = soft,
+        .dot = dot,
+        .sqdist = sqdist,
+        .transpose_keys = transpose_keys,
+        .attend_work = attend_work,
+        .attend = attend,
+        .attend_few = attend_few,
+        .attend_grad = attend_grad,
+        .gemm = gemm_one,
+};

@@ -1,0 +1,211 @@
+/*
+ * kern_gemm.h: matrix products of one thread, a template over the vector width.
+ *
+ * After Goto & van de Geijn 2008: a block of B, KC x NC, is packed into panels NR wide and stays in the L2 cache; slivers of A, MR
+ * rows, pass over it and stay in L1; a tile of C, MR x NR, lives in registers. A is read where it lies when its rows run along k,
+ * and packed sliver by sliver when it is transposed.
+ */
+
+#if UL_ISA == 512
+enum { MR = 8,
+	NV = 3 };
+#elif UL_ISA == 256
+enum { MR = 6,
+	NV = 2 };
+#else
+enum { MR = 4,
+	NV = 2 };
+#endif
+enum { NR = NV * VW };
+
+/* C tile of `rows` x `cols`, at most MR x NR: C = alpha · acc + beta · C */
+struct tile {
+	float *c;
+	size_t ldc;
+	int rows, cols;
+	float alpha, beta;
+};
+
+static inline void put_vector(float *c, vf v, const struct tile *t, int n)
+{
+	v *= vf_set(t->alpha);
+	if (n >= VW)
+		vf_store(c, t->beta == 0 ? v : t->beta == 1 ? v + vf_load(c)
+		                                            : vf_fma(vf_set(t->beta), vf_load(c), v));
+	else if (n > 0)
+		vf_store_part(c, t->beta == 0 ? v : vf_fma(vf_set(t->beta), vf_load_part(c, (size_t)n), v), (size_t)n);
+}
+
+/* The heart: acc[i][v] += a_i · b_v over k; a_i runs along row[i], or lies lda apart from step to step. */
+#define MICRO(name, nv, A_AT)                                                                                          \
+	static void name(const float *const *row, size_t lda, const float *b, size_t ldb, int k, const struct tile *t) \
+	{                                                                                                              \
+		vf acc[MR][nv];                                                                                        \
+		_Pragma("GCC unroll 8") for (int i = 0; i < MR; i++)                                                   \
+		        _Pragma("GCC unroll 4") for (int v = 0; v < nv; v++)                                           \
+		                acc[i][v] = (vf){0};                                                                   \
+		for (int i = 0; i < t->rows; i++)                                                                      \
+			for (int v = 0; v < nv; v++)                                                                   \
+				__builtin_prefetch(t->c + (size_t)i * t->ldc + v * VW, 1);                             \
+		for (int p = 0; p < k; p++, b += ldb) {                                                                \
+			vf bv[nv];                                                                                     \
+			_Pragma("GCC unroll 4") for (int v = 0; v < nv; v++)                                           \
+			        bv[v] = vf_load(b + v * VW);                                                           \
+			_Pragma("GCC unroll 8") for (int i = 0; i < MR; i++)                                           \
+			{                                                                                              \
+				vf a = vf_set(A_AT);                                                                   \
+				_Pragma("GCC unroll 4") for (int v = 0; v < nv; v++)                                   \
+				        acc[i][v] = vf_fma(a, bv[v], acc[i][v]);                                       \
+			}                                                                                              \
+		}                                                                                                      \
+		_Pragma("GCC unroll 8") for (int i = 0; i < MR; i++) if (i < t->rows)                                  \
+		        _Pragma("GCC unroll 4") for (int v = 0; v < nv; v++)                                           \
+		                put_vector(t->c + (size_t)i * t->ldc + v * VW, acc[i][v], t, t->cols - v * VW);        \
+	}
+
+MICRO(rows_1, 1, row[i][p])
+MICRO(rows_2, 2, row[i][p])
+MICRO(packed_1, 1, row[0][(size_t)p * lda + i])
+MICRO(packed_2, 2, row[0][(size_t)p * lda + i])
+#if UL_ISA == 512
+MICRO(rows_3, 3, row[i][p])
+MICRO(packed_3, 3, row[0][(size_t)p * lda + i])
+#endif
+
+typedef void (*micro)(const float *const *row, size_t lda, const float *b, size_t ldb, int k, const struct tile *t);
+
+static micro micro_of(bool packed, int vectors)
+{
+	switch (vectors) {
+	case 1:
+		return packed ? packed_1 : rows_1;
+#if UL_ISA == 512
+	case 3:
+		return packed ? packed_3 : rows_3;
+#endif
+	default:
+		return packed ? packed_2 : rows_2;
+	}
+}
+
+#if UL_ISA >= 256
+/* to[p · ldto + j] = from[j · ldfrom + p] for 8 rows j and k columns p, by 8 x 8 */
+static void transpose_8(float *to, size_t ldto, const float *from, size_t ldfrom, int k)
+{
+	int p = 0;
+
+	for (; p + 8 <= k; p += 8) {
+		__m256 r[8], s[8];
+		for (int j = 0; j < 8; j++)
+			r[j] = _mm256_loadu_ps(from + (size_t)j * ldfrom + p);
+		for (int j = 0; j < 8; j += 2) { /* pairs of rows: 0 1 2 3 | 4 5 6 7 becomes 00 11 and 22 33 */
+			s[j] = _mm256_unpacklo_ps(r[j], r[j + 1]);
+			s[j + 1] = _mm256_unpackhi_ps(r[j], r[j + 1]);
+		}
+		for (int j = 0; j < 8; j += 4) {
+			r[j] = _mm256_shuffle_ps(s[j], s[j + 2], 0x44);
+			r[j + 1] = _mm256_shuffle_ps(s[j], s[j + 2], 0xee);
+			r[j + 2] = _mm256_shuffle_ps(s[j + 1], s[j + 3], 0x44);
+			r[j + 3] = _mm256_shuffle_ps(s[j + 1], s[j + 3], 0xee);
+		}
+		for (int j = 0; j < 4; j++) {
+			_mm256_storeu_ps(to + (size_t)(p + j) * ldto, _mm256_permute2f128_ps(r[j], r[j + 4], 0x20));
+			_mm256_storeu_ps(to + (size_t)(p + j + 4) * ldto, _mm256_permute2f128_ps(r[j], r[j + 4], 0x31));
+		}
+	}
+	for (; p < k; p++)
+		for (int j = 0; j < 8; j++)
+			to[(size_t)p * ldto + (size_t)j] = from[(size_t)j * ldfrom + (size_t)p];
+}
+#endif
+
+/* Panels of nr columns: to[p · nr + j] = B[p][j], columns past the edge 0. */
+static void pack_b(float *to, const float *b, size_t ldb, bool tb, int k, int n, int nr)
+{
+	if (!tb) {
+		for (int p = 0; p < k; p++, b += ldb, to += nr) {
+			memcpy(to, b, (size_t)n * sizeof *to);
+			memset(to + n, 0, (size_t)(nr - n) * sizeof *to);
+		}
+		return;
+	}
+	if (n < nr)
+		memset(to, 0, (size_t)k * (size_t)nr * sizeof *to);
+	int j = 0;
+#if UL_ISA >= 256
+	for (; j + 8 <= n; j += 8)
+		transpose_8(to + j, (size_t)nr, b + (size_t)j * ldb, ldb, k);
+#endif
+	for (; j < n; j++)
+		for (int p = 0; p < k; p++)
+			to[(size_t)p * (size_t)nr + (size_t)j] = b[(size_t)j * ldb + (size_t)p];
+}
+
+/* A sliver of a transposed A: to[p · MR + i] = A[p][i]. */
+static void pack_a(float *to, const float *a, size_t lda, int k, int m)
+{
+	for (int p = 0; p < k; p++, a += lda, to += MR)
+		for (int i = 0; i < MR; i++)
+			to[i] = i < m ? a[i] : 0;
+}
+
+static int evenly(int n, int most, int unit) /* a part of n not above `most`, the parts alike, a multiple of unit */
+{
+	int parts = (n + most - 1) / most;
+
+	return parts <= 1 ? n : ((n + parts - 1) / parts + unit - 1) / unit * unit;
+}
+
+enum { KC = 512,
+	BLOCK = 512 << 10 }; /* bytes of packed B: half of a common L2 */
+
+static size_t gemm_work(void)
+{
+	return BLOCK + (size_t)KC * MR * sizeof(float) + (size_t)KC * NR * sizeof(float);
+}
+
+/* All of A over one packed block of B: k x n at row p, column j of the product. */
+static void over_block(const ul_gemm *g, int p, int k, int j0, int n, float *work)
+{
+	const float *a = g->a;
+	float *sliver = work + (BLOCK / sizeof(float)) + (size_t)KC * NR;
+	bool packed = g->ta;
+
+	for (int i = 0; i < g->m; i += MR) {
+		int m = g->m - i < MR ? g->m - i : MR;
+		const float *row[MR];
+		if (packed)
+			pack_a(sliver, a + (size_t)p * (size_t)g->lda + i, (size_t)g->lda, k, m);
+		for (int r = 0; r < MR; r++)
+			row[r] = packed ? sliver : a + (size_t)(r < m ? i + r : i) * (size_t)g->lda + p;
+		const float *panel = work;
+		for (int j = 0; j < n; j += NR) {
+			int cols = n - j < NR ? n - j : NR, vectors = (cols + VW - 1) / VW;
+			struct tile t = {(float *)g->c + (size_t)i * (size_t)g->ldc + j0 + j, (size_t)g->ldc, m, cols, (float)g->alpha, p ? 1 : (float)g->beta};
+			micro_of(packed, vectors)(row, MR, panel, (size_t)(vectors * VW), k, &t);
+			panel += (size_t)k * (size_t)(vectors * VW);
+		}
+	}
+}
+
+static void gemm_one(const ul_gemm *g, float *work)
+{
+	const float *b = g->b;
+	int kc = evenly(g->k, KC, 8), nc = (int)(BLOCK / sizeof(float)) / (kc > 0 ? kc : 1) / NR * NR;
+
+	if (nc > g->n)
+		nc = g->n;
+	else
+		nc = evenly(g->n, nc, NR);
+	for (int j = 0; j < g->n; j += nc)
+		for (int p = 0; p < g->k; p += kc) {
+			int n = g->n - j < nc ? g->n - j : nc, k = g->k - p < kc ? g->k - p : kc;
+			float *panel = work;
+			for (int c = 0; c < n; c += NR) {
+				int cols = n - c < NR ? n - c : NR, nr = (cols + VW - 1) / VW * VW;
+				pack_b(panel, g->tb ? b + (size_t)(j + c) * (size_t)g->ldb + p : b + (size_t)p * (size_t)g->ldb + j + c, (size_t)g->ldb, g->tb, k, cols, nr);
+				panel += (size_t)k * (size_t)nr;
+			}
+			over_block(g, p, k, j, n, work);
+		}
+}
