@@ -44,6 +44,10 @@ $(B)/gen/registry.c: tools/registry $(PLUGINS)
 $(B)/gen/verbs.c: tools/registry $(CLI_SRC)
 	@mkdir -p $(@D)
 	tools/registry cli > $@.tmp && mv $@.tmp $@
+# clang has no omp.h of its own; only this file, since others of gcc's would hide clang's.
+$(B)/gen/omp/omp.h:
+	@mkdir -p $(@D)
+	@cp $$(gcc -print-file-name=include/omp.h) $@
 $(B)/obj/gen/%.o: $(B)/gen/%.c
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
@@ -97,7 +101,7 @@ $(B)/check/%.tidy: src/%.c .clang-tidy $(wildcard include/*.h src/*/*.h src/*/*/
 	@clang-tidy --quiet $< -- -std=c17 -D_GNU_SOURCE $(INCLUDE) $(DEPINC) $(GOMP) > $@.log 2>/dev/null || { grep -E 'warning:|error:|note:' $@.log; exit 1; }
 	@mv $@.log $@
 tidy-all: $(TIDY)
-check-tidy: $(B)/gen/registry.c
+check-tidy: $(B)/gen/registry.c $(B)/gen/omp/omp.h
 	@$(MAKE) -k -j2 --no-print-directory tidy-all >$(B)/check.log 2>&1; rc=$$?; grep -E 'warning:|error:|note:' $(B)/check.log; \
 	[ $$rc = 0 ] && echo "clang-tidy: $(words $(TIDY)) files"
 check-cppcheck:
@@ -113,11 +117,11 @@ check-docs: $(B)/unlearn
 TIME   ?= 10
 FB     := $(B)/fuzz
 FUZZCC := clang -std=c17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fno-math-errno -Wno-unknown-pragmas -Wno-unknown-attributes $(INCLUDE) $(DEPINC) $(GOMP) -I. -Itests
-GOMP   := -idirafter $(dir $(shell gcc -print-file-name=include/omp.h))
+GOMP   := -idirafter $(B)/gen/omp
 FUZZSAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_OBJ := $(LIB_SRC:src/%.c=$(FB)/obj/%.o) $(FB)/obj/gen/registry.o
 
-$(FB)/obj/%.o: src/%.c Makefile
+$(FB)/obj/%.o: src/%.c Makefile $(B)/gen/omp/omp.h
 	@mkdir -p $(@D)
 	@echo "  clang $<"
 	$(Q)$(FUZZCC) $(FUZZSAN) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<

@@ -21,6 +21,11 @@ bool ul_fail(ul_err *err, const char *fmt, ...) UL_PRINTF(2, 3); /* always false
 void ul_hint(ul_err *err, const char *fmt, ...) UL_PRINTF(2, 3); /* added to the message just given */
 bool ul_nomem(ul_err *err, size_t bytes); /* always false: "out of memory: N bytes wanted" */
 
+#ifdef __clang_analyzer__ /* which does not look into err.c, and would follow paths on which a failure returns true */
+#define ul_fail(...) (ul_fail(__VA_ARGS__), false)
+#define ul_nomem(...) (ul_nomem(__VA_ARGS__), false)
+#endif
+
 /* Ours: an impossible state prints the condition with its shapes and aborts. Never reachable from a file or a flag. */
 #define UL_ASSERT(cond, ...) ((cond) ? (void)0 : ul_abort(__FILE__, __LINE__, #cond, __VA_ARGS__))
 _Noreturn void ul_abort(const char *file, int line, const char *cond, const char *fmt, ...) UL_PRINTF(4, 5);

@@ -23,7 +23,7 @@ static void clean(char *s, size_t size)
 		s[cut - 1] = '\0';
 }
 
-bool ul_fail(ul_err *err, const char *fmt, ...)
+bool(ul_fail)(ul_err *err, const char *fmt, ...)
 {
 	if (!err || err->msg[0])
 		return false;
@@ -48,7 +48,7 @@ void ul_hint(ul_err *err, const char *fmt, ...)
 	clean(err->hint, sizeof err->hint);
 }
 
-bool ul_nomem(ul_err *err, size_t bytes)
+bool(ul_nomem)(ul_err *err, size_t bytes)
 {
 	return ul_fail(err, "out of memory: %zu bytes wanted", bytes);
 }
