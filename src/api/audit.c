@@ -4,9 +4,7 @@
 #include "api/audit_api.h"
 
 #include "base/file.h"
-#if __has_include("report/report.h")
 #include "report/report.h"
-#endif
 
 #include <string.h>
 
@@ -136,10 +134,8 @@ static bool write_folder(ul_exam *e, const ul_verdicts *v, const json_t *scores,
 	bool ok = ul_json_write(ul_path_join(&a, stage.dir, "scores.json"), scores, err);
 	ok = ok && (ul_verdicts_items(e, v, &items) || ul_nomem(err, items.len));
 	ok = ok && ul_file_write(ul_path_join(&a, stage.dir, "scores.jsonl"), items.data ? items.data : "", items.len, err);
-#if __has_include("report/report.h")
 	const char *dir = stage.dir;
 	ok = ok && ul_report_write(&dir, 1, ul_path_join(&a, stage.dir, "report.html"), err);
-#endif
 	ok = ok && ul_stage_commit(&stage, err);
 	if (!ok)
 		ul_stage_abort(&stage);

@@ -122,7 +122,7 @@ static json_t *settings_json(const ul_exam *e)
 	json_object_set_new(o, "min_k", ul_json_number(c->min_k));
 	json_object_set_new(o, "seed", json_integer((json_int_t)c->seed));
 	json_object_set_new(o, "threads", json_integer(ul_threads()));
-	set_text(o, "version", ul_version());
+	set_text(o, "version", UL_VERSION);
 	return o;
 }
 
