@@ -1,6 +1,7 @@
 # unlearn.c: make            builds build/unlearn and build/libunlearn.a; V=1 shows the commands
 #            make test       everything, "N passed, N failed, N skipped" at the end; ONLY=part-of-a-name, SAN=1, STRICT=1
-#            make demo       a small world, two requests, one report
+#            make demo       a small world, two requests, one report; MODEL=smollm2 or MODEL=path: the same with a real model
+#            make docs       the pages and tables that the program writes about itself
 #            make check      layers, format, static analysis, commands in documents
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
 #            make install    PREFIX=/usr/local
@@ -110,7 +111,19 @@ check-cppcheck:
 		--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=unusedStructMember -D_GNU_SOURCE -D__GNUC__ -Iinclude -Isrc src && \
 		echo "cppcheck: $(words $(LIB_SRC) $(CLI_SRC)) files"
 check-docs: $(B)/unlearn
+	@tools/docs check $(B)
 	@tools/docs-commands $(B)
+
+# ---- pages written by the program, and the demonstration ----
+
+docs: $(B)/unlearn
+	@tools/docs write $(B)
+pages: $(B)/unlearn
+	@tools/docs pages $(B)
+demo:
+	@tools/setup
+	@$(MAKE) --no-print-directory $(B)/unlearn
+	@tools/demo $(B) '$(MODEL)'
 
 # ---- fuzz: every parser under libFuzzer with ASan and UBSan; without OpenMP, whose threads a fuzzer does not need ----
 
@@ -140,4 +153,5 @@ fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(FB)/%)
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:=.d) $(B)/test/test.d
 clean:
 	rm -rf build
-.PHONY: all clean test check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz
+MODEL ?=
+.PHONY: all clean docs pages demo test check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz

@@ -189,29 +189,36 @@ static void cell(ul_buf *b, const char *s)
 		ul_buf_str(b, (char[]){*s == '\n' ? ' ' : *s, '\0'});
 }
 
+/* Architectures have neither title nor paper: their table goes without. */
 static void markdown_row(const item *it, bool first, ul_buf *b)
 {
 	const char *key;
 	json_t *v;
 	if (first) {
-		ul_buf_str(b, "| name | what it is |");
+		ul_buf_str(b, it->title ? "| name | what it is |" : "| name |");
 		json_object_foreach(it->more, key, v) ul_buf_printf(b, " %s |", key);
-		ul_buf_str(b, " source |\n|---|---|---|");
+		ul_buf_str(b, it->title ? " source |\n|---|---|---|" : "\n|---|");
 		json_object_foreach(it->more, key, v) ul_buf_str(b, "---|");
 		ul_buf_str(b, "\n");
 	}
-	ul_buf_printf(b, "| `%s` | ", it->name);
-	cell(b, it->title);
-	ul_buf_str(b, " |");
+	ul_buf_printf(b, "| `%s` |", it->name);
+	if (it->title) {
+		ul_buf_str(b, " ");
+		cell(b, it->title);
+		ul_buf_str(b, " |");
+	}
 	json_object_foreach(it->more, key, v)
 	{
 		ul_buf_str(b, " ");
 		fact(b, v);
 		ul_buf_str(b, " |");
 	}
-	ul_buf_str(b, " ");
-	cell(b, it->paper);
-	ul_buf_str(b, " |\n");
+	if (it->title) {
+		ul_buf_str(b, " ");
+		cell(b, it->paper);
+		ul_buf_str(b, " |");
+	}
+	ul_buf_str(b, "\n");
 }
 
 static void markdown_section(const item *it, ul_buf *b)
