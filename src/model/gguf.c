@@ -275,7 +275,7 @@ static bool read_tensors(struct reader *r, uint64_t n, const ul_gguf *g, ul_tens
 	ok = ok && ul_gguf_int(g, "general.alignment", false, &align, r->err);
 	if (ok && (align < 8 || align > 1 << 20 || align % 8))
 		ok = ul_fail(r->err, "%s: an alignment of %lld, a multiple of 8 up to %d is read", r->what, (long long)align, 1 << 20);
-	size_t base = (r->at + (size_t)align - 1) / (size_t)align * (size_t)align;
+	size_t base = ok ? (r->at + (size_t)align - 1) / (size_t)align * (size_t)align : 0;
 	for (uint64_t i = 0; ok && i < n; i++)
 		ok = place(r, &out->t[first + (int)i], offset[i], base, (size_t)align);
 	ok = ok && check_overlap(r, out->t + first, (int)n);

@@ -130,8 +130,10 @@ static bool open_into(ul_model *m, const char *path, const ul_open *o, ul_err *e
 {
 	const char *found = ul_model_resolve(path, &m->arena, err);
 	m->path = found ? ul_arena_strdup(&m->arena, found) : NULL;
-	m->be = ul_backend_get(o->backend ? o->backend : "cpu", err);
-	if (!m->path || !m->be)
+	m->be = found ? ul_backend_get(o->backend ? o->backend : "cpu", err) : NULL;
+	if (!m->path && found)
+		return ul_nomem(err, strlen(path));
+	if (!m->be)
 		return false;
 	bool gguf = !ul_is_dir(m->path);
 	if (!gguf && !config_of_dir(m, err))

@@ -77,7 +77,7 @@ static const char *base_of_run(const char *dir, ul_arena *a, ul_err *err)
 	return copy;
 }
 
-const char *ul_model_resolve(const char *path, ul_arena *a, ul_err *err)
+static const char *resolve(const char *path, ul_arena *a, ul_err *err)
 {
 	for (int hop = 0; hop < MAX_HOPS; hop++) {
 		if (ul_is_dir(path)) {
@@ -103,6 +103,22 @@ const char *ul_model_resolve(const char *path, ul_arena *a, ul_err *err)
 		return NULL;
 	}
 	ul_fail(err, "run folders stand on each other more than %d deep at %s", MAX_HOPS, path);
+	return NULL;
+}
+
+const char *ul_model_resolve(const char *path, ul_arena *a, ul_err *err)
+{
+	ul_err why = {0};
+	const char *found = resolve(path, a, &why);
+	if (a->failed) { /* a name that could not be built was taken for one that does not exist */
+		ul_nomem(err, strlen(path));
+		return NULL;
+	}
+	if (found)
+		return found;
+	ul_fail(err, "%s", why.msg);
+	if (*why.hint)
+		ul_hint(err, "%s", why.hint);
 	return NULL;
 }
 

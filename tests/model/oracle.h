@@ -33,13 +33,13 @@ static inline void oracle_read(oracle *o, int slot, const char *path)
 }
 
 /* The sequences named in the JSON file; the tensors of one or two files. */
-static inline void oracle_open(oracle *o, const char *json, const char *tensors, const char *more)
+static inline void oracle_open_part(oracle *o, const char *json, const char *part, const char *const tensors[2])
 {
 	ul_err err = {0};
 	*o = (oracle){0};
 	o->json = ul_json_file(json, 1 << 24, &err);
 	NEED_OK(o->json, err);
-	const json_t *seqs = json_object_get(o->json, "sequences");
+	const json_t *seqs = json_object_get(part ? json_object_get(o->json, part) : o->json, "sequences");
 	o->n = (int)json_array_size(seqs);
 	NEED(o->n > 0 && o->n <= ORACLE_SEQS);
 	for (int i = 0; i < o->n; i++)
@@ -51,10 +51,14 @@ static inline void oracle_open(oracle *o, const char *json, const char *tensors,
 			o->ids[o->start[i] + t] = (int)json_integer_value(json_array_get(json_array_get(seqs, (size_t)i), (size_t)t));
 			o->pos[o->start[i] + t] = t;
 		}
-	oracle_read(o, 0, tensors);
-	if (more)
-		oracle_read(o, 1, more);
+	for (int i = 0; i < 2 && tensors[i]; i++)
+		oracle_read(o, i, tensors[i]);
 	NEED_OK(ul_tensors_sort(&o->tensors, "golden", &err), err);
+}
+
+static inline void oracle_open(oracle *o, const char *json, const char *tensors, const char *more)
+{
+	oracle_open_part(o, json, NULL, (const char *const[]){tensors, more});
 }
 
 static inline void oracle_close(oracle *o)

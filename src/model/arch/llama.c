@@ -180,6 +180,8 @@ static json_t *gguf_config(const ul_files *f, ul_err *err)
 	     ul_gguf_copy_real(g, "%s.rope.freq_base", j, "rope_theta", false, err) && rope_scaling(f, j, err) && ul_gguf_copy_common(g, j, err);
 	if (ok && !strcmp(type, "llama") && bias)
 		json_object_set_new(j, "attention_bias", json_true());
+	if (ok && ul_tensors_find(&f->tensors, "blk.0.ffn_down.bias"))
+		json_object_set_new(j, "mlp_bias", json_true());
 	if (ok)
 		return j;
 	json_decref(j);
