@@ -19,7 +19,13 @@ struct config {
 	int trains; /* 0 down, 1 all */
 };
 
-/* Weights of rows that make a sum of squared distances D. The label of a token marks its own position here, not the one before. */
+/* The label of a token marks its own position here, not the one before. */
+static bool counts(const ul_row *row, int t)
+{
+	return row->flags[t] & UL_ROW_LABEL || (t == 0 && ul_row_whole(row));
+}
+
+/* Weights of rows that make a sum of squared distances D. */
 static double *row_weights(ul_run *r, const ul_batch *b, enum ul_stream s)
 {
 	bool executed = r->train.compat == UL_TRAIN_OPEN_UNLEARNING;
@@ -29,11 +35,10 @@ static double *row_weights(ul_run *r, const ul_batch *b, enum ul_stream s)
 		const ul_row *row = &r->data[s]->row[b->item[i]];
 		int n = 0;
 		for (int t = 0; t < row->n; t++) {
-			n += (row->flags[t] & UL_ROW_LABEL) != 0;
+			n += counts(row, t);
 		}
 		for (int t = 0; t < row->n; t++) {
-			bool label = (row->flags[t] & UL_ROW_LABEL) != 0;
-			w[b->span.start[i] + t] = !label ? 0 : executed ? 1
+			w[b->span.start[i] + t] = !counts(row, t) ? 0 : executed ? 1
 			                                                : 1 / (n * seqs);
 		}
 		inverse += 1.0 / (n > 0 ? n : 1);

@@ -25,7 +25,7 @@ static ul_val *row_logp(ul_run *r, const ul_batch *b)
 	}
 	for (int i = 0; i < b->seqs; i++) {
 		const ul_row *row = &r->data[UL_FORGET]->row[b->item[i]];
-		bool first = r->train.compat == UL_TRAIN_OPEN_UNLEARNING && row->n > 0 && row->flags[0] & UL_ROW_LABEL;
+		bool first = r->train.compat == UL_TRAIN_OPEN_UNLEARNING && ul_row_whole(row);
 		w[i] = 1.0 / (b->seq_labels[i] + first);
 	}
 	return ul_mul_rows(sum, w);

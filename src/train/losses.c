@@ -89,6 +89,15 @@ ul_val *ul_row_mean(ul_run *r, ul_val *row, const ul_batch *b)
 	return over(row, ul_batch_totals(r, b).seqs);
 }
 
+bool ul_row_whole(const ul_row *row)
+{
+	const json_t *labels = row->json ? json_object_get(row->json, "labels") : NULL;
+	if (row->text) {
+		return true;
+	}
+	return !row->prompt && row->json && json_object_get(row->json, "ids") && (!labels || json_integer_value(json_array_get(labels, 0)) != -100);
+}
+
 ul_val *ul_nll(ul_run *r, const ul_batch *b)
 {
 	return ul_scale(ul_token_mean(r, ul_token_logp(r, r->model, b), b), -1);

@@ -201,6 +201,8 @@ ul_val *ul_soft_ce_to_ref(ul_run *r, const ul_batch *b, double drop); /* [1, 1]:
 ul_val *ul_retain(ul_run *r);
 /* forget·x + retain·L_R, both recorded; a weight of 0 or missing rows cost no pass. */
 ul_val *ul_forget_retain(ul_run *r, ul_val *x, double forget, double retain);
+/* Nothing in front of the first token is masked: frameworks then label the first token too, though nothing predicts it. */
+bool ul_row_whole(const ul_row *row);
 ul_val *ul_term(ul_run *r, const char *name, ul_val *x);           /* notes the value for the journal; returns x */
 /* Hidden states at the output of block `layer` for all rows of b; the pass stops there. With `reference` from the frozen start. */
 ul_val *ul_hidden(ul_run *r, const ul_batch *b, int layer, bool reference); /* [rows, hidden] */

@@ -1,0 +1,63 @@
+/*
+ * api.h: the run behind unlearn.h, as the command line sees it too: settings in, one run folder out.
+ */
+#ifndef UL_API_H
+#define UL_API_H
+
+#include "base/file.h"
+#include "sources/source.h"
+#include "train/train.h"
+
+/* What a run is made of beside the training settings. `unlearn train` fills `data`, `unlearn run` the others. */
+typedef struct ul_job_config {
+	const char *data; /* train */
+	const char *init, *tokenizer; /* train from random weights: preset or config.json, folder of a tokenizer */
+	int64_t train_tokenizer; /* tokens of a tokenizer learnt from the data, 0 = none */
+	const char *forget, *source, *retain, *subjects; /* run */
+	const char *output, *resume, *adapter;
+	bool keep_data, force;
+} ul_job_config;
+extern const ul_opt ul_train_job_opts[], ul_run_job_opts[];
+
+typedef struct ul_job {
+	ul_run run; /* first: a ul_run * is a ul_job * */
+	ul_arena arena;
+	ul_job_config cfg;
+	ul_setting *setting; /* all of them, owned */
+	size_t settings;
+	const ul_opt *job_opts;
+	const ul_source *source; /* NULL when the rows come from a file */
+	void *source_config;
+	ul_dataset data[UL_STREAMS];
+	json_t *recipe, *summary; /* what resuming needs; what the source says about its rows */
+	int overlap; /* forget rows that also stand in the retain data */
+	bool had_adapter; /* an adapter was merged before the run: the result is a whole model */
+	bool begun, saved;
+	char started[32];
+	double wall; /* seconds of earlier sittings and of this one */
+} ul_job;
+
+/* A run of plain fine-tuning; the counterpart of ul_run_new. */
+ul_run *ul_train_new(ul_model *m, const ul_setting *settings, size_t n, ul_err *err);
+
+/* init.c: a model of random weights, with the tokenizer of `tokenizer` or one learnt from `data`. */
+ul_model *ul_model_init(const ul_job_config *c, const char *map, uint64_t seed, ul_err *err);
+
+/* recipe.c: what lies in DIR/state of an unfinished run. The caller owns the object. */
+json_t *ul_recipe_read(const char *dir, ul_err *err);
+bool ul_recipe_make(ul_job *j, const char *method, ul_err *err);
+/* With the setting "resume": the settings of the recipe take the place of the given ones, which must not contradict them. */
+bool ul_recipe_apply(ul_job *j, const char *method, ul_err *err);
+
+/* folder.c: the run folder. */
+bool ul_folder_check(const ul_job *j, ul_err *err); /* not an input, not somebody else's, not full */
+bool ul_folder_open(ul_job *j, ul_err *err); /* made, emptied of an older run with force */
+bool ul_folder_finish(ul_job *j, ul_err *err); /* state and generated rows removed */
+bool ul_folder_clean(const char *dir, int *removed, ul_err *err);
+bool ul_rows_write(const ul_dataset *d, const char *path, ul_err *err); /* forget.jsonl */
+
+/* record.c */
+bool ul_record_write(ul_job *j, ul_err *err); /* run.json */
+json_t *ul_machine(void);
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * folder.c: the run folder. What a run writes there has fixed names, so that a later run may replace them, and only them.
+ */
+#include "api/api.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* run.json goes first: without it a folder is no result. */
+static const char *const ours[] = {"run.json", "model", "adapter", "state", "journal.jsonl", "forget.jsonl", "scores.json", "scores.jsonl", "report.html"};
+enum { OURS = sizeof ours / sizeof ours[0] };
+
+static bool known(const char *name)
+{
+	for (int i = 0; i < OURS; i++) {
+		if (!strcmp(ours[i], name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Entries of dir; *foreign counts those that no run writes. 0 when it is not there. */
+static int entries(const char *dir, int *foreign)
+{
+	DIR *d = opendir(dir);
+	int n = 0;
+	*foreign = 0;
+	for (struct dirent *e; d && (e = readdir(d));) {
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) {
+			n++;
+			*foreign += !known(e->d_name);
+		}
+	}
+	if (d) {
+		closedir(d);
+	}
+	return n;
+}
+
+static bool not_an_input(const ul_job *j, const char *what, const char *path, ul_err *err)
+{
+	const char *out = j->cfg.output;
+	if (!path || (!ul_is_dir(path) && !ul_file_exists(path)) || !ul_path_inside(out, path)) {
+		return true;
+	}
+	ul_fail(err, "the output %s is or contains the %s %s: an input is never overwritten", out, what, path);
+	ul_hint(err, "give another folder with -o");
+	return false;
+}
+
+bool ul_folder_check(const ul_job *j, ul_err *err)
+{
+	const ul_job_config *c = &j->cfg;
+	int foreign, n;
+	if (c->resume) {
+		return !strcmp(c->resume, c->output) || ul_fail(err, "a resumed run goes on in its own folder %s, not in %s", c->resume, c->output);
+	}
+	if (ul_file_exists(c->output) && !ul_is_dir(c->output)) {
+		return ul_fail(err, "the output %s is a file, a folder is wanted", c->output);
+	}
+	if (!ul_is_dir(c->output)) {
+		return true;
+	}
+	const char *model = j->run.model ? j->run.model->path : NULL;
+	if (!not_an_input(j, "model", model, err) || !not_an_input(j, "data", c->data, err) || !not_an_input(j, "forget data", c->forget, err) || !not_an_input(j, "retain data", c->retain, err) || !not_an_input(j, "evaluation data", j->run.train.eval, err) || !not_an_input(j, "tokenizer", c->tokenizer, err)) {
+		return false;
+	}
+	n = entries(c->output, &foreign);
+	if (n > 0 && !c->force) {
+		ul_fail(err, "the output %s exists and is not empty", c->output);
+		ul_hint(err, "another folder, --force to replace the run in it, or --resume %s to go on with it", c->output);
+		return false;
+	}
+	return true;
+}
+
+static bool remove_entry(const char *dir, const char *name, int *removed, ul_err *err)
+{
+	ul_arena a = {0};
+	const char *path = ul_path_join(&a, dir, name);
+	bool there = path && (ul_is_dir(path) || ul_file_exists(path));
+	bool ok = path ? true : ul_nomem(err, strlen(dir));
+	if (ok && there) {
+		ok = ul_is_dir(path) ? ul_remove_tree(path, err) : unlink(path) == 0 || ul_fail(err, "cannot remove %s: %s", path, strerror(errno));
+		*removed += ok;
+	}
+	ul_arena_release(&a);
+	return ok;
+}
+
+bool ul_folder_open(ul_job *j, ul_err *err)
+{
+	int removed = 0;
+	if (!ul_mkdirs(j->cfg.output, err)) {
+		return false;
+	}
+	for (int i = 0; !j->cfg.resume && i < OURS; i++) {
+		if (!remove_entry(j->cfg.output, ours[i], &removed, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* A file source read rows from a file that is still there; generated rows are personal data, kept only on request. */
+bool ul_folder_finish(ul_job *j, ul_err *err)
+{
+	int removed = 0;
+	if (j->source && !j->cfg.keep_data && !remove_entry(j->cfg.output, "forget.jsonl", &removed, err)) {
+		return false;
+	}
+	if (!j->source && j->cfg.keep_data && j->run.data[UL_FORGET]) {
+		const char *path = ul_path_join(&j->arena, j->cfg.output, "forget.jsonl");
+		if (!path || !ul_rows_write(j->run.data[UL_FORGET], path, err)) {
+			return path ? false : ul_nomem(err, 64);
+		}
+	}
+	return remove_entry(j->cfg.output, "state", &removed, err);
+}
+
+bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
+{
+	ul_arena a = {0};
+	const char *record = ul_path_join(&a, dir, "run.json");
+	bool done = record && ul_file_exists(record);
+	bool ok = record ? true : ul_nomem(err, strlen(dir));
+	if (ok && !ul_is_dir(dir)) {
+		ok = ul_fail(err, "there is no folder %s", dir);
+	}
+	*removed = 0;
+	/* Of a finished run only a state that was left behind: its forget.jsonl was kept on request. */
+	ok = ok && remove_entry(dir, "state", removed, err);
+	ok = ok && (done || remove_entry(dir, "forget.jsonl", removed, err));
+	ul_arena_release(&a);
+	return ok;
+}
+
+bool ul_rows_write(const ul_dataset *d, const char *path, ul_err *err)
+{
+	ul_buf b = {0};
+	for (int i = 0; i < d->n; i++) {
+		if (!d->row[i].json || !ul_json_line(&b, d->row[i].json)) {
+			ul_buf_release(&b);
+			return ul_nomem(err, b.len);
+		}
+	}
+	bool ok = !b.failed ? ul_file_write(path, b.data ? b.data : "", b.len, err) : ul_nomem(err, b.len);
+	ul_buf_release(&b);
+	return ok;
+}

@@ -1,0 +1,344 @@
+/*
+ * run.c: ul_run_* of unlearn.h. One run: settings over a model, rows to forget, training, and a run folder.
+ */
+#include "api/api.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#define AT(field) offsetof(ul_job_config, field)
+
+const ul_opt ul_train_job_opts[] = {
+        {"data", UL_OPT_TEXT, AT(data), NULL, 0, 0, NULL, "rows to learn", "F"},
+        {"init", UL_OPT_TEXT, AT(init), NULL, 0, 0, NULL, "start from random weights: a preset or a config.json", "NAME|CONFIG.json"},
+        {"tokenizer", UL_OPT_TEXT, AT(tokenizer), NULL, 0, 0, NULL, "with --init: the folder of a tokenizer", "DIR"},
+        {"train-tokenizer", UL_OPT_INT, AT(train_tokenizer), "0", 0, 1 << 20, NULL, "with --init: learn a byte-level BPE of this many tokens from the data", "N"},
+        {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "folder of the result (also -o)", "DIR"},
+        {"resume", UL_OPT_TEXT, AT(resume), NULL, 0, 0, NULL, "go on with the unfinished run in this folder", "DIR"},
+        {0},
+};
+
+const ul_opt ul_run_job_opts[] = {
+        {"forget", UL_OPT_TEXT, AT(forget), NULL, 0, 0, NULL, "rows to forget", "F"},
+        {"source", UL_OPT_TEXT, AT(source), NULL, 0, 0, NULL, "or where they come from instead (`unlearn sources`)", "NAME"},
+        {"subjects", UL_OPT_TEXT, AT(subjects), NULL, 0, 0, NULL, "file of names a source is limited to", "F"},
+        {"retain", UL_OPT_TEXT, AT(retain), NULL, 0, 0, NULL, "rows to keep", "F"},
+        {"keep-data", UL_OPT_BOOL, AT(keep_data), "no", 0, 0, NULL, "leave generated rows in the run folder as forget.jsonl", NULL},
+        {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "the run folder (also -o)", "DIR"},
+        {"resume", UL_OPT_TEXT, AT(resume), NULL, 0, 0, NULL, "go on with the unfinished run in this folder", "DIR"},
+        {0},
+};
+
+static const ul_opt frame_opts[] = {
+        {"force", UL_OPT_BOOL, AT(force), "no", 0, 0, NULL, "replace the run that lies in the output", NULL},
+        {"adapter", UL_OPT_TEXT, AT(adapter), NULL, 0, 0, NULL, "the adapter that was put on the model when it was opened, for the record", "DIR"},
+        {0},
+};
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- settings ---- */
+
+static bool copy_settings(ul_job *j, const ul_setting *s, size_t n, ul_err *err)
+{
+	j->setting = ul_alloc(&j->arena, (n + 1) * sizeof *j->setting);
+	for (size_t i = 0; j->setting && i < n; i++) {
+		j->setting[i] = (ul_setting){ul_arena_strdup(&j->arena, s[i].key), ul_arena_strdup(&j->arena, s[i].value)};
+	}
+	j->settings = n;
+	return !j->arena.failed || ul_nomem(err, n * sizeof *s);
+}
+
+static size_t count(const ul_setting *s)
+{
+	size_t n = 0;
+	while (s && s[n].key) {
+		n++;
+	}
+	return n;
+}
+
+/* Table defaults, then the method's, then what was given. An option that no table of this run knows is an error. */
+static bool apply_settings(ul_job *j, ul_err *err)
+{
+	ul_run *r = &j->run;
+	const ul_setting *own = r->method->defaults;
+	bool *used = ul_alloc(&j->arena, (j->settings + count(own) + 1) * sizeof *used);
+	r->config = ul_alloc(&j->arena, r->method->config + 1);
+	const ul_opt *tables[] = {j->job_opts, ul_train_opts, frame_opts, r->method->opts, NULL, NULL};
+	void *configs[] = {&j->cfg, &r->train, &j->cfg, r->config, NULL};
+	int n = r->method->opts ? 4 : 3;
+	if (!used || !r->config) {
+		return ul_nomem(err, j->settings);
+	}
+	if (j->source && j->source->opts) {
+		j->source_config = ul_alloc(&j->arena, j->source->config + 1);
+		configs[n] = j->source_config;
+		tables[n++] = j->source->opts;
+	}
+	tables[n] = NULL;
+	for (int i = 0; i < n; i++) {
+		if (!configs[i] || !ul_opts_defaults(tables[i], configs[i], &j->arena, err)) {
+			return ul_nomem(err, 64);
+		}
+	}
+	if (own && !ul_settings_apply(own, count(own), used, ul_train_opts, &r->train, &j->arena, err)) {
+		return false;
+	}
+	memset(used, 0, j->settings * sizeof *used);
+	for (int i = 0; i < n; i++) {
+		if (!ul_settings_apply(j->setting, j->settings, used, tables[i], configs[i], &j->arena, err)) {
+			return false;
+		}
+	}
+	return ul_settings_done(j->setting, j->settings, used, tables, err);
+}
+
+/* A method's default adapter is taken back with --lora none. */
+static void settle(ul_job *j)
+{
+	ul_train_config *t = &j->run.train;
+	if (t->lora && (!*t->lora || !strcmp(t->lora, "none") || !strcmp(t->lora, "no"))) {
+		t->lora = NULL;
+	}
+	if (j->cfg.resume && !j->cfg.output) {
+		j->cfg.output = j->cfg.resume;
+	}
+	j->run.from_scratch = j->cfg.init != NULL;
+	j->run.dir = j->cfg.output;
+}
+
+/* ---- rows ---- */
+
+static bool read_rows(ul_job *j, enum ul_stream s, const char *path, ul_err *err)
+{
+	ul_data_config c = {.map = j->run.train.map};
+	if (!ul_dataset_read(&j->data[s], path, &c, err)) {
+		return false;
+	}
+	j->run.data[s] = &j->data[s];
+	return true;
+}
+
+static bool read_files(ul_job *j, ul_err *err)
+{
+	const ul_job_config *c = &j->cfg;
+	const char *rows = c->data ? c->data : c->forget;
+	bool tuning = j->run.method == &ul_finetune;
+	if (!rows && !j->source) {
+		ul_fail(err, tuning ? "no rows to learn: --data F is wanted" : "nothing to forget: --forget F or --source NAME is wanted");
+		return false;
+	}
+	if (c->forget && j->source) {
+		return ul_fail(err, "--forget and --source are two ways to say what to forget: give one");
+	}
+	if (c->retain && !strcmp(c->retain, "self")) {
+		ul_fail(err, "--retain self: rows written by the model itself are not available in this version");
+		ul_hint(err, "give retain rows as a file, or none: pscu holds the rest of each row by itself");
+		return false;
+	}
+	return (!rows || read_rows(j, UL_FORGET, rows, err)) && (!c->retain || read_rows(j, UL_RETAIN, c->retain, err));
+}
+
+/* Rows that a source makes; a resumed run reads those it made before. */
+static bool make_rows(ul_job *j, const ul_progress *p, ul_err *err)
+{
+	const char *path = j->run.dir ? ul_path_join(&j->arena, j->run.dir, "forget.jsonl") : NULL;
+	if (!j->source) {
+		return true;
+	}
+	if (j->cfg.resume && path && ul_file_exists(path)) {
+		return read_rows(j, UL_FORGET, path, err);
+	}
+	ul_source_job job = {.model = j->run.model, .config = j->source_config, .seed = (uint64_t)j->run.train.seed, .subjects = j->cfg.subjects, .progress = p, .out = &j->data[UL_FORGET], .summary = j->summary};
+	if (!j->source->make(&job, err)) {
+		return false;
+	}
+	if (j->data[UL_FORGET].n == 0) {
+		return ul_fail(err, "the source \"%s\" found no row to forget", j->source->name);
+	}
+	j->run.data[UL_FORGET] = &j->data[UL_FORGET];
+	return !path || ul_rows_write(&j->data[UL_FORGET], path, err);
+}
+
+static void note_overlap(ul_job *j, const ul_progress *p)
+{
+	char text[160];
+	if (!j->run.data[UL_FORGET] || !j->run.data[UL_RETAIN]) {
+		return;
+	}
+	j->overlap = ul_dataset_overlap(j->run.data[UL_FORGET], j->run.data[UL_RETAIN]);
+	if (j->overlap > 0 && p && p->note) {
+		snprintf(text, sizeof text, "%d of %d forget rows also stand in the retain data: they are pulled both ways", j->overlap, j->run.data[UL_FORGET]->n);
+		p->note(p->ud, text);
+	}
+}
+
+/* ---- a run ---- */
+
+static bool fill_job(ul_job *j, const char *method, const ul_setting *s, size_t n, ul_err *err)
+{
+	if (!copy_settings(j, s, n, err) || !ul_recipe_apply(j, method, err)) {
+		return false;
+	}
+	const char *source = ul_settings_get(j->setting, j->settings, "source");
+	if (source && j->run.method != &ul_finetune) {
+		j->source = ul_source_find(source, err);
+		if (!j->source) {
+			return false;
+		}
+	}
+	if (!apply_settings(j, err)) {
+		return false;
+	}
+	settle(j);
+	if (j->cfg.output && !ul_folder_check(j, err)) {
+		return false;
+	}
+	j->summary = json_object();
+	return read_files(j, err) && ul_recipe_make(j, method, err);
+}
+
+static ul_run *new_job(ul_model *m, const ul_method *method, const char *name, const ul_setting *s, size_t n, ul_err *err)
+{
+	ul_job *j = ul_calloc(1, sizeof *j);
+	if (!j) {
+		ul_nomem(err, sizeof *j);
+		return NULL;
+	}
+	j->run.model = m;
+	j->run.method = method;
+	j->job_opts = method == &ul_finetune ? ul_train_job_opts : ul_run_job_opts;
+	if (!fill_job(j, name, s, n, err)) {
+		ul_run_free(&j->run);
+		return NULL;
+	}
+	return &j->run;
+}
+
+ul_run *ul_run_new(ul_model *m, const char *method, const ul_setting *settings, size_t n, ul_err *err)
+{
+	const ul_method *found = ul_method_find(method, err);
+	return found ? new_job(m, found, method, settings, n, err) : NULL;
+}
+
+ul_run *ul_train_new(ul_model *m, const ul_setting *settings, size_t n, ul_err *err)
+{
+	return new_job(m, &ul_finetune, NULL, settings, n, err);
+}
+
+/* Everything before the first step, the folder and its first state included. */
+static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
+{
+	ul_run *r = &j->run;
+	time_t t = time(NULL);
+	struct tm tm;
+	strftime(j->started, sizeof j->started, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+	r->progress = progress;
+	r->recipe = j->recipe;
+	j->begun = true;
+	if (r->model->adapter) {
+		j->had_adapter = true;
+		if (!ul_lora_merge(r->model, 1, err)) {
+			return false;
+		}
+	}
+	if (r->dir && !ul_folder_open(j, err)) {
+		return false;
+	}
+	if (!make_rows(j, progress, err)) {
+		return false;
+	}
+	note_overlap(j, progress);
+	if (!ul_loop_begin(r, err)) {
+		return false;
+	}
+	return j->cfg.resume ? ul_state_load(r, j->cfg.resume, err) : !r->dir || ul_state_save(r, err);
+}
+
+bool ul_run_train(ul_run *r, const ul_progress *progress, ul_err *err)
+{
+	ul_job *j = (ul_job *)r;
+	double start = now();
+	bool stopped = false;
+	if (!j->begun && !begin(j, progress, err)) {
+		return false;
+	}
+	r->progress = progress;
+	r->stopped = false;
+	bool ok = r->method->run ? r->method->run(r, r->config, err) : ul_loop_run(r, &stopped, err);
+	j->wall += now() - start;
+	return ok;
+}
+
+/* ---- the result ---- */
+
+static bool write_adapter(const ul_job *j, ul_arena *a, ul_err *err)
+{
+	ul_stage stage = {0};
+	const char *dir = ul_path_join(a, j->run.dir, "adapter");
+	if (!dir) {
+		return ul_nomem(err, strlen(j->run.dir));
+	}
+	if (!ul_stage_begin(&stage, dir, true, err)) {
+		return false;
+	}
+	if (!ul_lora_write(j->run.model, stage.dir, err)) {
+		ul_stage_abort(&stage);
+		return false;
+	}
+	return ul_stage_commit(&stage, err);
+}
+
+static bool write_model(const ul_job *j, ul_arena *a, ul_err *err)
+{
+	const char *dir = ul_path_join(a, j->run.dir, "model");
+	if (!dir) {
+		return ul_nomem(err, strlen(j->run.dir));
+	}
+	if (j->run.model->adapter && !ul_lora_merge(j->run.model, 1, err)) {
+		return false;
+	}
+	return ul_model_save(j->run.model, dir, err);
+}
+
+bool ul_run_save(ul_run *r, ul_err *err)
+{
+	ul_job *j = (ul_job *)r;
+	if (!j->cfg.output) {
+		return ul_fail(err, "the run has no output folder: the setting \"output\" names it");
+	}
+	if (!j->begun || r->stopped) {
+		ul_fail(err, "the run stopped after step %lld of %lld: there is no result to save yet", (long long)r->step, (long long)r->steps);
+		ul_hint(err, "go on with --resume %s", j->cfg.output);
+		return false;
+	}
+	ul_arena a = {0};
+	bool adapter = r->train.lora && !j->had_adapter && !j->cfg.init;
+	bool ok = (adapter ? write_adapter(j, &a, err) : write_model(j, &a, err)) && ul_record_write(j, err) && ul_folder_finish(j, err);
+	ul_arena_release(&a);
+	j->saved = ok;
+	return ok;
+}
+
+void ul_run_free(ul_run *r)
+{
+	if (!r) {
+		return;
+	}
+	ul_job *j = (ul_job *)r;
+	ul_loop_end(r);
+	for (int s = 0; s < UL_STREAMS; s++) {
+		ul_dataset_release(&j->data[s]);
+	}
+	json_decref(j->recipe);
+	json_decref(j->summary);
+	ul_arena_release(&j->arena);
+	ul_free(j);
+}

@@ -1,0 +1,70 @@
+/*
+ * cmd_run.c: unlearn run. A model, rows to forget, a method, a run folder:
+ *
+ *     model ─► forget rows (a file or a source) ─► settings ─► train ─► save
+ */
+#include "cli/job.h"
+
+struct config {
+	const char *method;
+};
+
+static const ul_opt opts[] = {
+        {"method", UL_OPT_TEXT, offsetof(struct config, method), NULL, 0, 0, NULL, "how to forget (`unlearn methods`)", "NAME"},
+        {0},
+};
+static const ul_opt *const more[] = {ul_run_job_opts, ul_train_opts, NULL};
+
+static bool check(ul_cli *c, const char *model, const char *method, const char *output)
+{
+	if (!model) {
+		ul_fail(&c->err, "which model? `unlearn run MODEL …`");
+	} else if (!method) {
+		ul_fail(&c->err, "which method? --method NAME");
+		ul_hint(&c->err, "`unlearn methods` lists them");
+	} else if (!output) {
+		ul_fail(&c->err, "where to? -o DIR names the run folder");
+	}
+	c->usage = c->err.msg[0] != 0;
+	return !c->usage;
+}
+
+static int run(ul_cli *c, const void *config)
+{
+	const struct config *own = config;
+	size_t n, was_n = 0;
+	const ul_setting *s = ul_job_settings(c, &n), *was = NULL;
+	if (!s) {
+		return ul_cli_fail(c);
+	}
+	const char *model = c->args > 0 ? c->arg[0] : NULL, *method = own->method, *adapter = c->adapter;
+	const char *resume = ul_settings_get(s, n, "resume"), *output = ul_settings_get(s, n, "output");
+	if (resume) { /* the model and the method are those it began with */
+		was = ul_job_recipe(c, resume, &was_n);
+		if (!was) {
+			return ul_cli_fail(c);
+		}
+		model = model ? model : ul_settings_get(was, was_n, "model");
+		method = method ? method : ul_settings_get(was, was_n, "method");
+		adapter = adapter ? adapter : ul_settings_get(was, was_n, "adapter");
+	}
+	if (!check(c, model, method, output ? output : resume)) {
+		return ul_cli_fail(c);
+	}
+	ul_model *m = ul_model_open(model, adapter, &c->err);
+	int rc = m ? ul_job_do(c, ul_run_new(m, method, s, n, &c->err)) : ul_cli_fail(c);
+	ul_model_free(m);
+	return rc;
+}
+
+const ul_verb ul_verb_run = {
+        .name = "run",
+        .usage = "MODEL --method NAME (--forget F | --source NAME) [--retain F] -o DIR",
+        .summary = "make a model forget",
+        .max_args = 1,
+        .opts = opts,
+        .more = more,
+        .config = sizeof(struct config),
+        .plugins = true,
+        .main = run,
+};
