@@ -1,0 +1,37 @@
+/*
+ * model.c: opening and saving a model for users of the library.
+ */
+#include "base/file.h"
+#include "model/lora.h"
+
+/* The adapter a run folder ends in goes on first, then the one asked for. */
+static bool put_adapters(ul_model *m, const char *path, const char *adapter, ul_err *err)
+{
+	ul_arena a = {0};
+	const char *own = ul_model_adapter_of(path, &a);
+	bool ok = (!own || ul_lora_open(m, own, err)) && (!adapter || ul_lora_open(m, adapter, err));
+	ul_arena_release(&a);
+	return ok;
+}
+
+ul_model *ul_model_open(const char *path, const char *adapter, ul_err *err)
+{
+	ul_model *m = ul_model_open_with(path, NULL, err);
+	if (m && !put_adapters(m, path, adapter, err)) {
+		ul_model_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+/* In float32: what training moved may be smaller than a step of the dtype the model came in. */
+bool ul_model_save(ul_model *m, const char *dir, ul_err *err)
+{
+	ul_stage s;
+	if (!ul_stage_begin(&s, dir, false, err))
+		return false;
+	if (ul_model_write(m, s.dir, UL_SAVE_F32, err) && ul_stage_commit(&s, err))
+		return true;
+	ul_stage_abort(&s);
+	return false;
+}
