@@ -32,7 +32,8 @@ void ul_gazetteer_free(ul_gazetteer *g);
 
 const char *ul_pii_name(enum ul_pii t); /* "EMAIL", "PHONE", … */
 bool ul_pii_from_name(const char *name, enum ul_pii *t);
-/* Findings in order, never overlapping (the longer, then the earlier type wins). g may be NULL; types: bit mask, 0 = all. */
+/* Findings in order, never overlapping (the longer, then the earlier type wins). g may be NULL; types: bit mask, 0 = all. Returns how many
+ * there are, also when that is more than the `max` written; -1 = out of memory. */
 int ul_recognise(const char *text, size_t n, unsigned types, const ul_gazetteer *g, ul_finding *out, int max);
 bool ul_luhn(const char *digits, size_t n);
 bool ul_iban_ok(const char *s, size_t n);

@@ -68,15 +68,23 @@ typedef struct ul_turn {
 	const char *role, *content;
 } ul_turn;
 
-/* Templates this program can render. The jinja text is recognised by what it contains, never executed. */
-enum ul_chat { UL_CHAT_NONE,
+/* Templates this program can render. The jinja text is recognised by what it contains, never executed. Families whose members differ
+ * in a space or in the place of the system turn have a value for each; QWEN is Qwen 3 (Qwen 2 is ChatML with a default system turn). */
+enum ul_chat {
+	UL_CHAT_NONE,
 	UL_CHAT_CHATML,
 	UL_CHAT_LLAMA2,
 	UL_CHAT_LLAMA3,
 	UL_CHAT_GEMMA,
 	UL_CHAT_MISTRAL,
 	UL_CHAT_ZEPHYR,
-	UL_CHAT_QWEN };
+	UL_CHAT_QWEN,
+	UL_CHAT_LLAMA31,
+	UL_CHAT_GEMMA3,
+	UL_CHAT_MISTRAL_V1,
+	UL_CHAT_MISTRAL_SPACED,
+	UL_CHAT_MISTRAL_V3
+};
 const char *ul_chat_name(enum ul_chat c);
 /* Fails with a sentence that names --template when the template is none of them. */
 bool ul_chat_detect(const char *jinja, enum ul_chat *out, char default_system[256], ul_err *err);

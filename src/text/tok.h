@@ -10,6 +10,7 @@
 
 #include "text/regex.h"
 #include "text/text.h"
+#include "text/trie.h"
 #include "text/unicode.h"
 
 enum { TOK_MAX_ID = 1 << 24,
@@ -112,15 +113,6 @@ struct tok_added {
 	int id;
 	bool single_word, lstrip, rstrip, normalized, special;
 };
-struct tok_trie { /* leftmost-longest search; node 0 is the root */
-	struct tok_node {
-		int child, next, token; /* first child, next sibling, index into added or -1 */
-		unsigned char byte;
-	} * node;
-	int n, cap;
-	int root[256];
-};
-
 struct tok_file {
 	const char *name;
 	char *data;
@@ -143,7 +135,7 @@ struct ul_tok {
 	} * merge;
 	size_t merge_mask;
 	int merges, *merged, (*merge_pair)[2];
-	int byte_id[256], fallback_id[256];
+	int byte_id[256], fallback_id[256]; /* -1 = none */
 	int unk; /* -1 = unknown characters vanish, -2 = named but not in the vocabulary: an error when needed */
 	bool byte_level, byte_fallback, fuse_unk, ignore_merges;
 
@@ -151,12 +143,12 @@ struct ul_tok {
 	bool has_decoder;
 	struct tok_added *added;
 	int n_added;
-	struct tok_trie raw, normalized;
+	ul_trie raw, normalized;
 
 	int *before, *after, n_before, n_after;
 	bool trim_offsets, trim_keeps_space;
 
-	int bos, eos;
+	int bos, eos, pad, unknown; /* as configured; -1 = none */
 	char *chat_template;
 	char *json; /* the tokenizer.json, as read or as generated */
 	size_t json_len;
@@ -171,17 +163,17 @@ int tok_char_byte(uint32_t c); /* and back; -1 = none */
 bool tok_load(ul_tok *t, const json_t *root, ul_err *err); /* tok_load.c */
 bool tok_load_steps(ul_tok *t, const json_t *root, ul_err *err); /* tok_steps.c */
 bool tok_load_post(ul_tok *t, const json_t *post, ul_err *err);
-bool tok_trie_add(struct tok_trie *r, const char *s, size_t n, int token); /* tok_added.c */
-void tok_trie_release(struct tok_trie *r);
-bool tok_build_tries(ul_tok *t, ul_err *err);
+bool tok_build_tries(ul_tok *t, ul_err *err); /* tok_added.c */
 /* Finds the next added token at or after *at: its range in *start, *end; -1 = none. */
-int tok_trie_find(const struct tok_trie *r, const char *s, size_t n, size_t at, size_t *start, size_t *end);
+int tok_trie_find(const ul_trie *r, const char *s, size_t n, size_t at, size_t *start, size_t *end);
 
 /* Applies all normalizing steps; *out is `in` itself or lies in *mem, which the caller releases. */
 bool tok_normalize(const ul_tok *t, const struct tok_text *in, struct tok_text *out, struct tok_out *mem, ul_err *err);
 bool tok_normal_form(enum ul_form f, const struct tok_text *in, struct tok_out *out, bool *changed); /* tok_form.c */
 void tok_replace(const struct tok_text *in, const struct tok_step *s, struct tok_out *out, bool *changed, ul_err *err);
 void tok_expand_bytes(const struct tok_text *in, struct tok_out *out);
+
+void tok_repair(const char *s, size_t n, struct tok_out *out); /* ill-formed UTF-8 to U+FFFD */
 
 struct tok_enc { /* one call of encode */
 	const ul_tok *t;
@@ -195,6 +187,7 @@ struct tok_enc { /* one call of encode */
 };
 bool tok_pretokenize(struct tok_enc *e, int step, const struct tok_text *in); /* ends in tok_word for each word */
 bool tok_word(struct tok_enc *e, const struct tok_text *w);
+size_t tok_gpt2_next(const char *s, size_t n, size_t i); /* end of the word at i, by GPT-2's pattern */
 bool tok_emit(struct tok_enc *e, int id, int begin, int end);
 bool tok_nomem(struct tok_enc *e);
 

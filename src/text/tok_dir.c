@@ -3,7 +3,7 @@
  * eos and hold the chat template; vocab.json with merges.txt (GPT-2, Qwen 2) is made into a tokenizer.json.
  */
 #include "base/file.h"
-#include "text/tok.h"
+#include "text/tok_make.h"
 
 #include <string.h>
 
@@ -17,8 +17,8 @@ void ul_tok_free(ul_tok *t)
 	for (int k = 0; k < 3; k++)
 		for (int i = 0; i < all[k]->n; i++)
 			ul_regex_free(all[k]->step[i].re);
-	tok_trie_release(&t->raw);
-	tok_trie_release(&t->normalized);
+	ul_trie_release(&t->raw);
+	ul_trie_release(&t->normalized);
 	for (int i = 0; i < t->files; i++)
 		ul_free(t->file[i].data);
 	ul_free(t->chat_template);
@@ -43,6 +43,8 @@ static void guess_edges(ul_tok *t)
 	static const char *const begin[] = {"<s>", "<bos>", "<|begin_of_text|>", "<|endoftext|>", NULL};
 	static const char *const end[] = {"</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>", NULL};
 	t->bos = t->n_before ? t->before[0] : customary(t, begin);
+	t->pad = -1;
+	t->unknown = t->unk >= 0 ? t->unk : -1;
 	t->eos = t->n_after ? t->after[t->n_after - 1] : customary(t, end);
 }
 
@@ -157,6 +159,8 @@ static bool use_config(ul_tok *t, const char *name, ul_err *err)
 		return false;
 	edge(t, config, "bos_token", &t->bos);
 	edge(t, config, "eos_token", &t->eos);
+	edge(t, config, "pad_token", &t->pad);
+	edge(t, config, "unk_token", &t->unknown);
 	const char *chat = pick_template(json_object_get(config, "chat_template"));
 	bool ok = true;
 	if (chat && !t->chat_template)
@@ -228,11 +232,6 @@ static json_t *added_of(const json_t *config, const json_t *vocab)
 	return list;
 }
 
-static json_t *byte_level(bool prefix, bool regex)
-{
-	return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", prefix, "trim_offsets", 0, "use_regex", regex);
-}
-
 static json_t *assemble(json_t *vocab, json_t *merges, const json_t *config, ul_err *err)
 {
 	const char *class = ul_json_str(config, "tokenizer_class");
@@ -244,19 +243,11 @@ static json_t *assemble(json_t *vocab, json_t *merges, const json_t *config, ul_
 	}
 	if (!ul_json_bool(config, "add_prefix_space", &prefix, err))
 		return NULL;
-	json_t *pre = byte_level(prefix, true);
+	json_t *pre = tok_make_byte_level(prefix, !qwen);
 	if (qwen)
-		pre = json_pack("{s:s, s:[{s:s, s:{s:s}, s:s, s:b}, o]}", "type", "Sequence", "pretokenizers", "type", "Split", "pattern", "Regex",
-		        tok_qwen2_pattern, "behavior", "Isolated", "invert", 0, (json_decref(pre), byte_level(prefix, false)));
-	json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:O, s:O}", "type", "BPE", "dropout", "unk_token",
-	        "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0, "vocab", vocab,
-	        "merges", merges);
-	json_t *root = json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding", "added_tokens",
-	        added_of(config, vocab), "normalizer", qwen ? json_pack("{s:s}", "type", "NFC") : json_null(), "pre_tokenizer", pre,
-	        "post_processor", byte_level(true, true), "decoder", byte_level(true, true), "model", model);
-	if (!root)
-		ul_nomem(err, json_object_size(vocab));
-	return root;
+		pre = tok_make_sequence("pretokenizers", tok_make_split(tok_qwen2_pattern), pre);
+	return tok_assemble((struct tok_parts){.vocab = json_incref(vocab), .merges = json_incref(merges), .added = added_of(config, vocab), .normalizer = qwen ? json_pack("{s:s}", "type", "NFC") : NULL, .pre = pre, .post = tok_make_byte_level(true, true), .decoder = tok_make_byte_level(true, true)},
+	        err);
 }
 
 static json_t *optional_json(ul_arena *a, const char *dir, const char *name, bool *ok, ul_err *err)

@@ -104,7 +104,7 @@ static bool inside_word(const struct tok_text *t, size_t i, size_t j)
 typedef bool (*piece_fn)(struct tok_enc *e, const struct tok_text *piece);
 
 /* Emits the tokens found and hands what lies between them to `rest`. */
-static bool cut(struct tok_enc *e, const struct tok_trie *trie, const struct tok_text *in, piece_fn rest)
+static bool cut(struct tok_enc *e, const ul_trie *trie, const struct tok_text *in, piece_fn rest)
 {
 	size_t done = 0, at = 0, i, j;
 	int found, from, to;
@@ -152,7 +152,7 @@ static bool normalize(struct tok_enc *e, const struct tok_text *in)
 /* ---- the whole ---- */
 
 /* Well-formed text, each replacement character standing for the bytes it replaces. */
-static void repair(const char *s, size_t n, struct tok_out *out)
+void tok_repair(const char *s, size_t n, struct tok_out *out)
 {
 	for (size_t i = 0; i < n;) {
 		int bad, len = ul_utf8_valid((const unsigned char *)s + i, n - i, &bad);
@@ -212,7 +212,7 @@ bool ul_tok_encode(const ul_tok *t, const char *text, size_t n, int specials, bo
 	bool ok = true;
 	int had = out->n;
 	if (!ul_utf8_ok(text, n)) {
-		repair(text, n, &repaired);
+		tok_repair(text, n, &repaired);
 		in = tok_out_text(&repaired);
 		ok = !repaired.failed || tok_nomem(&e);
 	}

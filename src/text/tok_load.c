@@ -66,6 +66,7 @@ static const char *keep(ul_tok *t, const char *s, size_t n)
 static bool load_vocab(ul_tok *t, json_t *vocab, ul_err *err)
 {
 	const char *key;
+	size_t n;
 	json_t *v;
 	int top = -1, id;
 	if (!json_is_object(vocab))
@@ -79,9 +80,8 @@ static bool load_vocab(ul_tok *t, json_t *vocab, ul_err *err)
 	if (!reserve_ids(t, top + 1, err) || !tok_map_init(&t->vocab, &t->arena, json_object_size(vocab)))
 		return ul_nomem(err, json_object_size(vocab));
 	t->words = (int)json_object_size(vocab);
-	json_object_foreach(vocab, key, v)
+	json_object_keylen_foreach(vocab, key, n, v)
 	{
-		size_t n = strlen(key);
 		const char *s = keep(t, key, n);
 		if (!s)
 			return ul_nomem(err, n);

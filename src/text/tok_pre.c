@@ -65,7 +65,7 @@ static size_t spaces(const char *s, size_t n, size_t i, size_t end)
 
 const char *const tok_gpt2_pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-static size_t gpt2_next(const char *s, size_t n, size_t i)
+size_t tok_gpt2_next(const char *s, size_t n, size_t i)
 {
 	size_t k = i;
 	if (s[i] == '\'' && (k = contraction(s, n, i, false)) != i)
@@ -187,7 +187,7 @@ static bool find_match(struct finder *f, size_t *i, size_t *j)
 		if (f->at >= t->n)
 			return false;
 		*i = f->at;
-		*j = f->at = f->family == 1 ? gpt2_next(t->s, t->n, f->at) : cl100k_next(t->s, t->n, f->at, f->family == 2 ? 3 : 1);
+		*j = f->at = f->family == 1 ? tok_gpt2_next(t->s, t->n, f->at) : cl100k_next(t->s, t->n, f->at, f->family == 2 ? 3 : 1);
 		return true;
 	}
 	if (f->step->re)
