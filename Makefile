@@ -4,7 +4,7 @@
 #            make docs       the pages and tables that the program writes about itself
 #            make check      layers, format, static analysis, commands in documents
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
-#            make install    PREFIX=/usr/local
+#            make install    PREFIX=/usr/local; make uninstall
 .SUFFIXES:
 .DELETE_ON_ERROR:
 , := ,
@@ -86,6 +86,42 @@ test:
 	[ $$rc = 0 ] || grep -E 'error:|undefined reference|Error [0-9]|No rule' $(B)/test/build.log | head -n 40; \
 	NOT_BUILT=$$([ $$rc = 0 ] || echo "see $(B)/test/build.log") tools/tests run $(B) '$(ONLY)'
 
+# ---- install: program, library, header, pkg-config, manual pages and completion written by the program itself ----
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := $(shell sed -nE 's/^.define UL_VERSION "(.*)"/\1/p' include/unlearn.h)
+SONAME  := libunlearn.so.$(word 1,$(subst ., ,$(VERSION)))
+INST    := $(DESTDIR)$(PREFIX)
+MAN     := $(INST)/share/man/man1
+INSTALLED = $(INST)/bin/unlearn $(INST)/lib/libunlearn.a $(INST)/lib/libunlearn.so $(INST)/lib/$(SONAME) $(INST)/lib/libunlearn.so.$(VERSION) \
+	$(INST)/include/unlearn.h $(INST)/lib/pkgconfig/unlearn.pc $(INST)/share/bash-completion/completions/unlearn \
+	$(INST)/share/zsh/site-functions/_unlearn $(wildcard $(MAN)/unlearn.1 $(MAN)/unlearn-*.1)
+
+# The shared library shows what unlearn.h declares, and nothing else.
+$(B)/libunlearn.so: $(LIB_OBJ) include/unlearn.h
+	@echo "  link  $@"
+	@{ echo '{ global:'; sed -nE 's/^[a-z].*[ *](ul_[a-z0-9_]+)\(.*/\1;/p' include/unlearn.h; echo 'local: *; };'; } > $(B)/exports
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script,$(B)/exports -Wl,--no-undefined -o $@ $(LIB_OBJ) $(LDLIBS)
+
+install: $(B)/unlearn $(B)/libunlearn.a $(B)/libunlearn.so
+	@mkdir -p $(INST)/bin $(INST)/lib/pkgconfig $(INST)/include $(MAN) $(INST)/share/bash-completion/completions $(INST)/share/zsh/site-functions
+	install -m 755 $(B)/unlearn $(INST)/bin/unlearn
+	install -m 644 $(B)/libunlearn.a $(INST)/lib/libunlearn.a
+	install -m 755 $(B)/libunlearn.so $(INST)/lib/libunlearn.so.$(VERSION)
+	ln -sf libunlearn.so.$(VERSION) $(INST)/lib/$(SONAME)
+	ln -sf $(SONAME) $(INST)/lib/libunlearn.so
+	install -m 644 include/unlearn.h $(INST)/include/unlearn.h
+	@printf 'prefix=%s\nlibdir=$${prefix}/lib\nincludedir=$${prefix}/include\n\nName: unlearn\nDescription: makes a language model forget and measures whether it did\nVersion: %s\nLibs: -L$${libdir} -lunlearn\nRequires.private: %s\nLibs.private: $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -llapacke -lm -fopenmp\nCflags: -I$${includedir}\n' \
+		'$(abspath $(PREFIX))' '$(VERSION)' '$(PKG)' > $(INST)/lib/pkgconfig/unlearn.pc
+	@$(B)/unlearn help --man > $(MAN)/unlearn.1
+	@for v in $$(sed -nE 's,^extern const ul_verb ul_verb_([a-z0-9_]+);,\1,p' $(B)/gen/verbs.c); do $(B)/unlearn help $$v --man > $(MAN)/unlearn-$$v.1 || exit 1; done
+	@$(B)/unlearn help --completion bash > $(INST)/share/bash-completion/completions/unlearn
+	@$(B)/unlearn help --completion zsh > $(INST)/share/zsh/site-functions/_unlearn
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig 2>/dev/null || true
+uninstall:
+	rm -f $(INSTALLED)
+
 # ---- check: what machines can judge ----
 
 FORMATTED := $(sort $(wildcard include/*.h src/*/*.[ch] src/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] examples/*.c))
@@ -154,4 +190,4 @@ fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(FB)/%)
 clean:
 	rm -rf build
 MODEL ?=
-.PHONY: all clean docs pages demo test check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz
+.PHONY: all clean docs pages demo test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz
