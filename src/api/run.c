@@ -279,33 +279,19 @@ bool ul_run_train(ul_run *r, const ul_progress *progress, ul_err *err)
 
 /* ---- the result ---- */
 
-static bool write_adapter(const ul_job *j, ul_arena *a, ul_err *err)
+/* Staged with force: a result without a run.json is what a killed process left, and is made again. */
+static bool write_result(const ul_job *j, bool adapter, ul_err *err)
 {
+	ul_arena a = {0};
 	ul_stage stage = {0};
-	const char *dir = ul_path_join(a, j->run.dir, "adapter");
-	if (!dir) {
-		return ul_nomem(err, strlen(j->run.dir));
-	}
-	if (!ul_stage_begin(&stage, dir, true, err)) {
-		return false;
-	}
-	if (!ul_lora_write(j->run.model, stage.dir, err)) {
-		ul_stage_abort(&stage);
-		return false;
-	}
-	return ul_stage_commit(&stage, err);
-}
-
-static bool write_model(const ul_job *j, ul_arena *a, ul_err *err)
-{
-	const char *dir = ul_path_join(a, j->run.dir, "model");
-	if (!dir) {
-		return ul_nomem(err, strlen(j->run.dir));
-	}
-	if (j->run.model->adapter && !ul_lora_merge(j->run.model, 1, err)) {
-		return false;
-	}
-	return ul_model_save(j->run.model, dir, err);
+	ul_model *m = j->run.model;
+	const char *dir = ul_path_join(&a, j->run.dir, adapter ? "adapter" : "model");
+	bool ok = dir ? true : ul_nomem(err, strlen(j->run.dir));
+	ok = ok && (adapter || !m->adapter || ul_lora_merge(m, 1, err)) && ul_stage_begin(&stage, dir, true, err);
+	ok = ok && (adapter ? ul_lora_write(m, stage.dir, err) : ul_model_write(m, stage.dir, UL_SAVE_F32, err)) && ul_stage_commit(&stage, err);
+	ul_stage_abort(&stage);
+	ul_arena_release(&a);
+	return ok;
 }
 
 bool ul_run_save(ul_run *r, ul_err *err)
@@ -319,12 +305,9 @@ bool ul_run_save(ul_run *r, ul_err *err)
 		ul_hint(err, "go on with --resume %s", j->cfg.output);
 		return false;
 	}
-	ul_arena a = {0};
 	bool adapter = r->train.lora && !j->had_adapter && !j->cfg.init;
-	bool ok = (adapter ? write_adapter(j, &a, err) : write_model(j, &a, err)) && ul_record_write(j, err) && ul_folder_finish(j, err);
-	ul_arena_release(&a);
-	j->saved = ok;
-	return ok;
+	j->saved = write_result(j, adapter, err) && ul_record_write(j, err) && ul_folder_finish(j, err);
+	return j->saved;
 }
 
 void ul_run_free(ul_run *r)
