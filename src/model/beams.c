@@ -31,6 +31,7 @@ struct search {
 	ul_choice *best; /* [width, 2 * width] */
 	struct option *option; /* [2 * width * width] */
 	int *found; /* [width] choices of each beam */
+	bool *taken; /* [width] slots */
 };
 
 static int by_logp(const void *x, const void *y)
@@ -63,7 +64,7 @@ static int options(struct search *s)
 	int n = 0, k = 2 * s->width;
 #pragma omp parallel for schedule(dynamic, 1)
 	for (int i = 0; i < s->lives; i++)
-		s->found[i] = ul_choose_best(ul_decoder_logits(s->d, s->live[i].slot), s->d->vocab, k, s->best + (size_t)i * (size_t)k);
+		s->found[i] = ul_choose_best(ul_decoder_logits(s->d, s->live[i].slot), s->d->vocab, k < s->d->vocab ? k : s->d->vocab, s->best + (size_t)i * (size_t)k, ul_decoder_work(s->d));
 	for (int i = 0; i < s->lives; i++)
 		for (int o = 0; o < s->found[i]; o++)
 			s->option[n++] = (struct option){i, s->best[i * k + o].id, s->live[i].logp + s->best[i * k + o].logp};
@@ -74,15 +75,16 @@ static int options(struct search *s)
 /* The first child of a beam keeps its slot; others get a copy in the slot of a beam that has no child. */
 static void settle(struct search *s, const int *parent, int n)
 {
-	bool *taken = s->d->slots ? ul_alloc(&s->d->arena, (size_t)s->d->slots) : NULL;
+	bool *taken = s->taken;
+	memset(taken, 0, (size_t)s->width);
 	for (int i = 0; i < n; i++)
 		s->next[i].slot = -1;
-	for (int i = 0; taken && i < n; i++)
+	for (int i = 0; i < n; i++)
 		if (!taken[s->live[parent[i]].slot]) {
 			s->next[i].slot = s->live[parent[i]].slot;
 			taken[s->next[i].slot] = true;
 		}
-	for (int i = 0, free = 0; taken && i < n; i++) {
+	for (int i = 0, free = 0; i < n; i++) {
 		if (s->next[i].slot >= 0)
 			continue;
 		while (taken[free])
@@ -158,6 +160,7 @@ static bool reserve(struct search *s, ul_arena *own, ul_feed **feed, int **paren
 	s->best = ul_alloc(own, 2 * w * w * sizeof *s->best);
 	s->option = ul_alloc(own, 2 * w * w * sizeof *s->option);
 	s->found = ul_alloc(own, w * sizeof *s->found);
+	s->taken = ul_alloc(own, w * sizeof *s->taken);
 	for (size_t i = 0; i < 3; i++) {
 		*set[i] = ul_alloc(own, w * sizeof **set[i]);
 		for (size_t b = 0; *set[i] && b < w; b++)

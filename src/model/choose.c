@@ -73,17 +73,15 @@ static int best_of(const float *z, int n, int k, int *heap)
 	return held;
 }
 
-int ul_choose_best(const float *logits, int vocab, int k, ul_choice *out)
+int ul_choose_best(const float *logits, int vocab, int k, ul_choice *out, float *work)
 {
-	int top = largest(logits, vocab);
-	int *heap = top < 0 ? NULL : ul_malloc((size_t)k * sizeof *heap);
-	if (!heap)
+	int top = largest(logits, vocab), *heap = (int *)(void *)work;
+	if (top < 0)
 		return 0;
 	double lse = log_sum(logits, vocab, logits[top]);
 	k = best_of(logits, vocab, k, heap);
 	for (int i = 0; i < k; i++)
 		out[i] = (ul_choice){heap[i], (double)logits[heap[i]] - lse};
-	ul_free(heap);
 	return k;
 }
 

@@ -39,8 +39,8 @@ typedef struct ul_choice {
 
 /* u in [0, 1) picks among what temperature, top-k and top-p leave, in this order; temperature 0 takes the largest, ties the lowest id. */
 ul_choice ul_choose(const float *logits, int vocab, double temperature, const ul_gen_config *c, double u, float *work);
-/* The k best ids with log-probabilities, best first, ties by id; fewer when fewer are numbers. */
-int ul_choose_best(const float *logits, int vocab, int k, ul_choice *out);
+/* The k best ids with log-probabilities, best first, ties by id; fewer when fewer are numbers. work: [k]. */
+int ul_choose_best(const float *logits, int vocab, int k, ul_choice *out, float *work);
 
 /* ---- how a continuation ends (generate.c) ---- */
 

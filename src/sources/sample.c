@@ -201,12 +201,12 @@ static int first_tokens(ul_model *m, int start, int k, ul_choice *out, ul_err *e
 	tape.record = false;
 	ul_pass pass = {.tape = &tape, .ids = &start, .pos = &pos, .span = {1, span}};
 	ul_val *z = ul_head_logits(ul_rows(ul_forward(m, &pass), &last, 1), m->head, m->head_b); /* [1, vocab] */
-	float *logits = ul_malloc((size_t)m->cfg.vocab * sizeof *logits);
+	float *logits = ul_malloc(2 * (size_t)m->cfg.vocab * sizeof *logits);
 	if (!logits)
-		ul_nomem(err, (size_t)m->cfg.vocab * sizeof *logits);
+		ul_nomem(err, 2 * (size_t)m->cfg.vocab * sizeof *logits);
 	else if (ul_tape_ok(&tape, err)) {
 		ul_read_f32(z, logits);
-		n = ul_choose_best(logits, m->cfg.vocab, k, out);
+		n = ul_choose_best(logits, m->cfg.vocab, k, out, logits + m->cfg.vocab);
 	}
 	ul_free(logits);
 	ul_tape_release(&tape);
