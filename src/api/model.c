@@ -4,12 +4,20 @@
 #include "base/file.h"
 #include "model/lora.h"
 
-/* The adapter a run folder ends in goes on first, then the one asked for. */
+/* The adapters of a run folder, which may stand on another run folder: the lowest first. ul_model_resolve has bounded the depth. */
+static bool put_run(ul_model *m, const char *path, ul_arena *a, ul_err *err)
+{
+	const char *own = ul_model_adapter_of(path, a);
+	if (!own)
+		return true;
+	const char *base = ul_model_base_of(path, a, err);
+	return base && put_run(m, base, a, err) && ul_lora_open(m, own, err);
+}
+
 static bool put_adapters(ul_model *m, const char *path, const char *adapter, ul_err *err)
 {
 	ul_arena a = {0};
-	const char *own = ul_model_adapter_of(path, &a);
-	bool ok = (!own || ul_lora_open(m, own, err)) && (!adapter || ul_lora_open(m, adapter, err));
+	bool ok = put_run(m, path, &a, err) && (!adapter || ul_lora_open(m, adapter, err));
 	ul_arena_release(&a);
 	return ok;
 }

@@ -51,7 +51,7 @@ static json_t *text_part(json_t *config)
 	json_object_set_new(own, "architectures", json_pack("[s]", "Gemma3ForCausalLM"));
 	const char *inherited[] = {"bos_token_id", "eos_token_id", "pad_token_id", "torch_dtype", "dtype"};
 	for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
-		if (!json_object_get(own, inherited[i]) && json_object_get(config, inherited[i]))
+		if (json_object_get(config, inherited[i])) /* the whole model's word counts: it knows the end of a turn too */
 			json_object_set(own, inherited[i], json_object_get(config, inherited[i]));
 	json_decref(config);
 	return own;
@@ -194,10 +194,16 @@ ul_param *ul_model_param(const ul_model *m, const char *name)
 	return NULL;
 }
 
+static bool count_one(ul_model *m, const ul_place *p, void *ud, ul_err *err)
+{
+	*(size_t *)ud += (size_t)p->rows * (size_t)p->cols;
+	return true;
+}
+
+/* From the shapes, so that it is known without weights too. */
 size_t ul_model_count(const ul_model *m)
 {
 	size_t n = 0;
-	for (int i = 0; i < m->params; i++)
-		n += (size_t)m->param[i]->rows * (size_t)m->param[i]->cols;
+	ul_slots_walk((ul_model *)(uintptr_t)m, count_one, &n, NULL);
 	return n;
 }

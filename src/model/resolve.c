@@ -62,8 +62,7 @@ static char *in_cache(const char *name, ul_arena *a)
 	return dir && ul_is_dir(dir) ? dir : NULL;
 }
 
-/* The model a run folder with only an adapter stands on. */
-static const char *base_of_run(const char *dir, ul_arena *a, ul_err *err)
+const char *ul_model_base_of(const char *dir, ul_arena *a, ul_err *err)
 {
 	char *path = ul_path_join(a, dir, "run.json");
 	json_t *run = path ? ul_json_file(path, RUN_LIMIT, err) : NULL;
@@ -87,7 +86,7 @@ static const char *resolve(const char *path, ul_arena *a, ul_err *err)
 				return ul_path_join(a, path, "model");
 			if (!holds(path, "run.json", a) || !holds(path, "adapter", a))
 				return path; /* opening it says what is missing */
-			path = base_of_run(path, a, err);
+			path = ul_model_base_of(path, a, err);
 			if (!path)
 				return NULL;
 			continue;

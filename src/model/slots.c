@@ -59,8 +59,9 @@ static bool visit_one(ul_model *m, const ul_slot *s, int layer, const struct cal
 {
 	if (!present(&m->cfg, s))
 		return true;
-	char *base = s->per_layer ? (char *)&m->layer[layer] : (char *)m;
-	ul_place p = {.slot = s, .layer = layer, .at = (ul_param **)(void *)(base + s->offset)};
+	char *base = !s->per_layer ? (char *)m : m->layer ? (char *)&m->layer[layer]
+	                                                  : NULL;
+	ul_place p = {.slot = s, .layer = layer, .at = base ? (ul_param **)(void *)(base + s->offset) : NULL};
 	ul_slot_name(p.name, sizeof p.name, s->hf, layer);
 	p.rows = dimension(&m->cfg, s->rows);
 	p.cols = dimension(&m->cfg, s->cols);

@@ -9,7 +9,7 @@
 typedef struct ul_place { /* one tensor of one model */
 	const ul_slot *slot;
 	int layer;        /* 0 for those outside the blocks */
-	ul_param **at;    /* the member of ul_model or ul_layer that it fills */
+	ul_param **at;    /* the member of ul_model or ul_layer that it fills; NULL in a model opened without weights */
 	char name[192];   /* Hugging Face name */
 	int rows, cols;   /* in memory: [out, in] */
 } ul_place;
