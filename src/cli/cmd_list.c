@@ -223,6 +223,8 @@ static void markdown_row(const item *it, bool first, ul_buf *b)
 
 static void markdown_section(const item *it, ul_buf *b)
 {
+	if (!it->title)
+		return;
 	ul_buf_printf(b, "## %s\n\n", it->name);
 	if (it->title)
 		ul_buf_printf(b, "%s. ", it->title);
