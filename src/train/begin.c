@@ -83,7 +83,7 @@ static int drop_empty(ul_run *r, enum ul_stream s)
 
 static bool tokenize(ul_run *r, ul_dataset *d, const char *what, ul_err *err)
 {
-	ul_data_config c = {.map = r->train.map, .templ = r->train.templ, .max_length = (int)r->train.max_length};
+	ul_data_config c = {.map = r->train.map, .templ = r->train.templ, .max_length = (int)r->train.max_length, .eos = r->train.eos};
 	if (!ul_dataset_tokenize(d, r->model, &c, err)) {
 		return false;
 	}
@@ -141,7 +141,7 @@ static bool read_eval(ul_run *r, ul_err *err)
 	if (!r->train.eval) {
 		return true;
 	}
-	ul_data_config c = {.map = r->train.map, .templ = r->train.templ, .max_length = (int)r->train.max_length};
+	ul_data_config c = {.map = r->train.map, .templ = r->train.templ, .max_length = (int)r->train.max_length, .eos = r->train.eos};
 	r->eval = ul_alloc(&r->arena, sizeof *r->eval);
 	if (!r->eval) {
 		return ul_nomem(err, sizeof *r->eval);

@@ -25,6 +25,7 @@ const ul_opt ul_train_opts[] = {
         {"layers", UL_OPT_TEXT, AT(layers), NULL, 0, 0, NULL, "train only these blocks, as in 0-3,5", "LIST"},
         {"max-length", UL_OPT_INT, AT(max_length), "0", 0, 1e7, NULL, "cut rows to this many tokens; 0 means the model's context", "N"},
         {"template", UL_OPT_TEXT, AT(templ), NULL, 0, 0, NULL, "plain, qa, chat or a file with {prompt} and {response}", "T"},
+        {"eos", UL_OPT_ENUM, AT(eos), "response", 0, 0, "response|none|all", "where the end token is appended and learnt: behind responses, nowhere, behind texts too", NULL},
         {"map", UL_OPT_TEXT, AT(map), NULL, 0, 0, NULL, "keys of the data files: prompt=KEY,response=KEY,text=KEY", "MAP"},
         {"retain-loss", UL_OPT_ENUM, AT(retain_loss), "nll", 0, 0, "nll|kl", "what holds the model on retain rows: their likelihood, or its distance to the start", NULL},
         {"recompute", UL_OPT_ENUM, AT(recompute), "auto", 0, 0, "auto|yes|no", "keep only the input of each block and run it again: less memory, a third more time", NULL},

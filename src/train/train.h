@@ -34,6 +34,7 @@ typedef struct ul_train_config {
 	const char *layers;    /* trainable layers "0-3,5", NULL = all */
 	int64_t max_length;
 	const char *templ, *map;
+	int eos;               /* UL_EOS_*: where the end token is appended */
 	int retain_loss;       /* UL_RETAIN_* */
 	int recompute;         /* UL_RECOMPUTE_*: blocks keep only their input */
 	const char *idk;       /* file of refusals, one a line; NULL = the built-in ones */
