@@ -118,6 +118,7 @@ bool ul_folder_finish(ul_job *j, ul_err *err)
 			return path ? false : ul_nomem(err, 64);
 		}
 	}
+	ul_stage_sweep(j->cfg.output);
 	return remove_entry(j->cfg.output, "state", &removed, err);
 }
 
@@ -131,6 +132,7 @@ bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
 		ok = ul_fail(err, "there is no folder %s", dir);
 	}
 	*removed = 0;
+	ul_stage_sweep(dir);
 	/* Of a finished run only a state that was left behind: its forget.jsonl was kept on request. */
 	ok = ok && remove_entry(dir, "state", removed, err);
 	ok = ok && (done || remove_entry(dir, "forget.jsonl", removed, err));

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,15 +99,16 @@ bool ul_file_read(ul_buf *out, const char *path, size_t limit, ul_err *err)
 bool ul_file_write(const char *path, const void *data, size_t n, ul_err *err)
 {
 	char prefix[PATH_MAX], temp[PATH_MAX];
-	if ((size_t)snprintf(prefix, sizeof prefix, "%s.", path) >= sizeof prefix)
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	if ((size_t)snprintf(prefix, sizeof prefix, "%.*s.%s.ul-", (int)(name - path), path, name) >= sizeof prefix)
 		return ul_fail(err, "the path %s is longer than %d bytes", path, PATH_MAX);
 	int fd = ul_disk_temp(prefix, temp, sizeof temp, false);
 	if (fd < 0)
 		return ul_fail(err, "cannot write %s: %s", path, strerror(errno));
-	bool ok = ul_disk_write(fd, path, data, n, err) && ul_disk_sync(fd, path, err);
+	flock(fd, LOCK_EX | LOCK_NB); /* tells ul_stage_sweep that somebody is at work */
+	bool ok = ul_disk_write(fd, path, data, n, err) && ul_disk_sync(fd, path, err) && ul_disk_rename(temp, path, err);
 	if (close(fd) != 0 && ok)
 		ok = ul_fail(err, "cannot write %s: %s", path, strerror(errno));
-	ok = ok && ul_disk_rename(temp, path, err);
 	if (!ok) {
 		unlink(temp);
 		return false;

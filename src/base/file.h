@@ -21,7 +21,7 @@ bool ul_path_inside(const char *dir, const char *path); /* path is dir or lies b
 bool ul_mkdirs(const char *path, ul_err *err);
 bool ul_remove_tree(const char *path, ul_err *err);
 
-/* One file: written aside (path.XXXXXX in the same directory), fsynced, renamed over `path`, directory fsynced. */
+/* One file: written aside (.NAME.ul-XXXXXXXX in the same directory), fsynced, renamed over `path`, directory fsynced. */
 bool ul_file_write(const char *path, const void *data, size_t n, ul_err *err);
 
 /* One directory: everything is written below stage.dir, which lies beside the target; commit fsyncs each file, then renames.
@@ -33,8 +33,9 @@ typedef struct ul_stage {
 } ul_stage;
 
 bool ul_stage_begin(ul_stage *s, const char *target, bool force, ul_err *err);
-bool ul_stage_commit(ul_stage *s, ul_err *err);
+bool ul_stage_commit(ul_stage *s, ul_err *err); /* a failed one aborts */
 void ul_stage_abort(ul_stage *s); /* removes what was written; harmless after commit */
+void ul_stage_sweep(const char *dir); /* removes what processes that died while writing left in dir */
 
 /* A sink writes one large file piece by piece and reports a full disk at the piece that failed. */
 typedef struct ul_sink ul_sink;

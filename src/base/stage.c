@@ -54,7 +54,7 @@ static void split(const char *target, char dir[4096], const char **name)
 	*name = slash ? slash + 1 : target;
 }
 
-/* Stages of this target whose lock nobody holds belong to processes that died. */
+/* Files and directories called <prefix>XXXXXXXX whose lock nobody holds belong to processes that died. */
 static void remove_dead(const char *parent, const char *prefix)
 {
 	DIR *d = opendir(parent);
@@ -62,9 +62,11 @@ static void remove_dead(const char *parent, const char *prefix)
 		return;
 	size_t n = strlen(prefix);
 	for (struct dirent *e; (e = readdir(d));) {
-		if (strncmp(e->d_name, prefix, n) != 0 || strlen(e->d_name) != n + 8)
+		size_t len = strlen(e->d_name);
+		const char *mark = len > 12 ? e->d_name + len - 12 : "";
+		if (e->d_name[0] != '.' || strncmp(mark, ".ul-", 4) != 0 || (n && (strncmp(e->d_name, prefix, n) != 0 || len != n + 8)))
 			continue;
-		int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		char path[4096 + 256];
 		snprintf(path, sizeof path, "%s/%s", parent, e->d_name);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -73,6 +75,11 @@ static void remove_dead(const char *parent, const char *prefix)
 			close(fd);
 	}
 	closedir(d);
+}
+
+void ul_stage_sweep(const char *dir)
+{
+	remove_dead(dir, "");
 }
 
 bool ul_stage_begin(ul_stage *s, const char *target, bool force, ul_err *err)
@@ -166,8 +173,10 @@ bool ul_stage_commit(ul_stage *s, ul_err *err)
 	} else if (ok) {
 		ok = ul_disk_rename(s->dir, s->target, err);
 	}
-	if (!ok)
+	if (!ok) {
+		ul_stage_abort(s);
 		return false;
+	}
 	s->open = false;
 	close(s->lock);
 	return ul_disk_sync_dir_of(s->target, err);

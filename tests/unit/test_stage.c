@@ -102,7 +102,7 @@ static void test_stage__target_filled_meanwhile(void)
 	NEED_OK(ul_mkdirs(test_path("out"), &err), err);
 	test_file("out/theirs", "x");
 	CHECK_FAILS(ul_stage_commit(&s, &err), err, "somebody else");
-	ul_stage_abort(&s);
+	CHECK(!s.open);
 	holds(test_path("out/theirs"), "x");
 	CHECK_EQ_INT(entries(test_tmp()), 1);
 }
@@ -154,6 +154,33 @@ static void test_stage__clears_what_the_dead_left(void)
 	put(mine.dir, "file", "1");
 	NEED_OK(ul_stage_commit(&mine, &err), err);
 	holds(test_path("out/file"), "1");
+}
+
+static void test_stage__sweep_takes_only_the_dead(void)
+{
+	ul_stage mine;
+	ul_err err = {0};
+	const char *at[] = {"write", "rename"}, *file = test_path("file"), *target = test_path("dead");
+	NEED_OK(ul_stage_begin(&mine, test_path("mine"), false, &err), err);
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			ul_stage s;
+			ul_stage_begin(&s, target, false, NULL);
+			setenv("UNLEARN_CRASH_AT", at[i], 1);
+			ul_file_write(file, "abc", 3, NULL);
+			_exit(0);
+		}
+		waitpid(pid, NULL, 0);
+	}
+	test_file(".theirs.ul-short", "not ours");
+	test_file("a.ul-abcdefgh", "not hidden");
+	CHECK(entries(test_tmp()) >= 6);
+	ul_stage_sweep(test_tmp());
+	CHECK_EQ_INT(entries(test_tmp()), 3);
+	CHECK(ul_is_dir(mine.dir));
+	ul_stage_abort(&mine);
+	ul_stage_sweep(test_path("absent"));
 }
 
 static void test_stage__through_a_link(void)
