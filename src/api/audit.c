@@ -109,6 +109,8 @@ static void fill_exam(session *s)
 	const ul_audit_config *c = s->c;
 	ul_exam_config *e = &s->exam;
 	e->encode = (ul_data_config){.map = c->map, .templ = c->templ, .max_length = (int)c->max_length};
+	/* Whether a model ends its answers says how it was trained, not what it knows. */
+	e->encode.eos = c->compat == 1 ? UL_EOS_RESPONSE : UL_EOS_NONE;
 	e->level = (enum ul_level)c->level;
 	e->compat = c->compat == 1;
 	e->arithmetic = c->truth_ratio == 1;

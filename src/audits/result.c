@@ -116,6 +116,7 @@ static json_t *settings_json(const ul_exam *e)
 	set_text(o, "compat", c->compat ? "open-unlearning" : "none");
 	set_text(o, "truth_ratio", c->arithmetic ? "arithmetic" : "geometric");
 	set_text(o, "template", c->encode.templ ? c->encode.templ : "the model's");
+	json_object_set_new(o, "end_scored", json_boolean(c->encode.eos != UL_EOS_NONE));
 	set_text(o, "decoding", "greedy");
 	json_object_set_new(o, "beams", json_integer(ul_exam_beam_count(e)));
 	json_object_set_new(o, "max_new", json_integer(c->max_new));
