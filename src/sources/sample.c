@@ -365,6 +365,8 @@ static void write_text(struct harvest *h, const struct draw *d, const ul_gen *g,
 		end--;
 	while (end && isspace((unsigned char)raw.data[end - 1]))
 		end--;
+	for (size_t i = 0; i < end; i++) /* a NUL would end the text for whoever reads the row */
+		raw.data[i] = raw.data[i] ? raw.data[i] : ' ';
 	ul_utf8_mend(raw.data ? raw.data : "", end, out);
 	ul_buf_release(&raw);
 	ul_free(ids);
