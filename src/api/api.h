@@ -32,6 +32,8 @@ typedef struct ul_job {
 	json_t *recipe, *summary; /* what resuming needs; what the source says about its rows */
 	int overlap; /* forget rows that also stand in the retain data */
 	bool had_adapter; /* an adapter was merged before the run: the result is a whole model */
+	int64_t trained; /* parameters */
+	int trained_tensors;
 	bool begun, saved;
 	char started[32];
 	double wall; /* seconds of earlier sittings and of this one */

@@ -102,15 +102,6 @@ static json_t *source(const ul_job *j)
 	return o;
 }
 
-static json_t *trained(const ul_run *r)
-{
-	json_int_t n = 0;
-	for (int i = 0; i < r->params; i++) {
-		n += (json_int_t)r->param[i]->rows * r->param[i]->cols;
-	}
-	return json_pack("{s:I, s:i, s:b}", "parameters", n, "tensors", r->params, "lora", r->train.lora != NULL);
-}
-
 static json_t *last_terms(const ul_run *r)
 {
 	json_t *o = json_pack("{s:o}", "loss", ul_json_number(r->loss));
@@ -151,7 +142,7 @@ bool ul_record_write(ul_job *j, ul_err *err)
 	json_object_set_new(o, "source", source(j));
 	json_object_set_new(o, "inputs", inputs(j));
 	json_object_set_new(o, "forget_retain_overlap", json_integer(j->overlap));
-	json_object_set_new(o, "trained", trained(r));
+	json_object_set_new(o, "trained", json_pack("{s:I, s:i, s:b}", "parameters", (json_int_t)j->trained, "tensors", j->trained_tensors, "lora", r->train.lora != NULL));
 	json_object_set_new(o, "seed", json_integer(r->train.seed));
 	json_object_set_new(o, "threads", json_integer(ul_threads()));
 	json_object_set_new(o, "backend", json_string(r->model->be->name));

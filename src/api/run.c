@@ -259,6 +259,10 @@ static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
 	if (!ul_loop_begin(r, err)) {
 		return false;
 	}
+	j->trained_tensors = r->params;
+	for (int i = 0; i < r->params; i++) {
+		j->trained += (int64_t)r->param[i]->rows * r->param[i]->cols;
+	}
 	return j->cfg.resume ? ul_state_load(r, j->cfg.resume, err) : !r->dir || ul_state_save(r, err);
 }
 
@@ -279,15 +283,25 @@ bool ul_run_train(ul_run *r, const ul_progress *progress, ul_err *err)
 
 /* ---- the result ---- */
 
+/* The adapter becomes part of the weights; its parameters are gone then, and with them what the run trained. */
+static bool merge_adapter(ul_job *j, ul_err *err)
+{
+	if (!j->run.model->adapter) {
+		return true;
+	}
+	j->run.params = 0;
+	return ul_lora_merge(j->run.model, 1, err);
+}
+
 /* Staged with force: a result without a run.json is what a killed process left, and is made again. */
-static bool write_result(const ul_job *j, bool adapter, ul_err *err)
+static bool write_result(ul_job *j, bool adapter, ul_err *err)
 {
 	ul_arena a = {0};
 	ul_stage stage = {0};
 	ul_model *m = j->run.model;
 	const char *dir = ul_path_join(&a, j->run.dir, adapter ? "adapter" : "model");
 	bool ok = dir ? true : ul_nomem(err, strlen(j->run.dir));
-	ok = ok && (adapter || !m->adapter || ul_lora_merge(m, 1, err)) && ul_stage_begin(&stage, dir, true, err);
+	ok = ok && (adapter || merge_adapter(j, err)) && ul_stage_begin(&stage, dir, true, err);
 	ok = ok && (adapter ? ul_lora_write(m, stage.dir, err) : ul_model_write(m, stage.dir, UL_SAVE_F32, err)) && ul_stage_commit(&stage, err);
 	ul_stage_abort(&stage);
 	ul_arena_release(&a);

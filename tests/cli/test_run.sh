@@ -1,0 +1,146 @@
+# test_run.sh: unlearn run: a run folder, what it says, what it refuses, and going on after a stop.
+. tests/cli/lib.sh
+export OMP_NUM_THREADS=1
+M=tests/golden/methods/theta
+
+# Rows of ids from the golden file: forget.jsonl, retain.jsonl, and `mixed`, retain rows with one forget row among them.
+rows() {
+	python3 - "$TMP" <<'P'
+import json, sys
+g = json.load(open("tests/golden/methods/golden.json"))
+def write(name, rows):
+    with open(f"{sys.argv[1]}/{name}.jsonl", "w") as f:
+        f.writelines(json.dumps(r) + "\n" for r in rows)
+write("forget", g["forget"] * 3)
+write("retain", g["retain"] * 3)
+write("mixed", g["retain"] + g["forget"][:1])
+P
+}
+key() { python3 -c 'import json,sys; v=json.load(open(sys.argv[1]));
+for k in sys.argv[2].split("."): v = v[int(k)] if isinstance(v, list) else v[k]
+print(v)' "$1" "$2"; }
+lines() { wc -l <"$1" | tr -d ' '; }
+
+test_run__writes_a_run_folder() {
+	rows
+	before=$(tree $M)
+	exits 0 $U run $M --method npo --forget "$TMP/forget.jsonl" --retain "$TMP/retain.jsonl" -o "$TMP/r" --epochs 2 --batch 4 --seed 3 --quiet
+	[ ! -s "$TMP/err" ] || fail "a quiet run said: $(cat "$TMP/err")"
+	same "$(ls "$TMP/r" | tr '\n' ' ')" "journal.jsonl model run.json "
+	same "$(lines "$TMP/r/journal.jsonl")" 6
+	same "$(key "$TMP/r/run.json" method)" npo
+	same "$(key "$TMP/r/run.json" settings.lr)" 1e-05
+	same "$(key "$TMP/r/run.json" settings.beta)" 0.1
+	same "$(key "$TMP/r/run.json" seed)" 3
+	same "$(key "$TMP/r/run.json" inputs.0.sha256)" "$(sha "$TMP/forget.jsonl")"
+	same "$(key "$TMP/r/run.json" steps)" 6
+	same "$(tree $M)" "$before"
+	exits 0 $U score "$TMP/r" --data "$TMP/forget.jsonl"
+}
+
+test_run__adapter_and_base() {
+	rows
+	exits 0 $U run $M --method npo --forget "$TMP/forget.jsonl" -o "$TMP/r" --lora r=2,alpha=4,target=all-linear --lr 1e-2 --quiet
+	same "$(ls "$TMP/r" | tr '\n' ' ')" "adapter journal.jsonl run.json "
+	exits 0 $U score "$TMP/r" --data "$TMP/forget.jsonl"
+	folder=$(cat "$TMP/out")
+	exits 0 $U score $M --adapter "$TMP/r/adapter" --data "$TMP/forget.jsonl"
+	with=$(cat "$TMP/out")
+	same "$folder" "$with"
+	exits 0 $U score $M --data "$TMP/forget.jsonl"
+	[ "$with" != "$(cat "$TMP/out")" ] || fail "the adapter changes nothing"
+}
+
+test_run__same_bits_twice() {
+	rows
+	for k in 1 2; do
+		exits 0 $U run $M --method graddiff --forget "$TMP/forget.jsonl" --retain "$TMP/retain.jsonl" -o "$TMP/run$k" --lr 1e-3 --quiet
+	done
+	same "$(sha "$TMP/run1/model/model.safetensors")" "$(sha "$TMP/run2/model/model.safetensors")"
+}
+
+# Killed at any moment, a run goes on to the bits of an uninterrupted one, and says so little that nothing is lost.
+test_run__resumes_after_kill() {
+	rows
+	settings="--method npo --forget $TMP/forget.jsonl --retain $TMP/retain.jsonl --lr 1e-3 --batch 4 --epochs 4 --checkpoint-every 2 --quiet"
+	exits 0 $U run $M $settings -o "$TMP/whole"
+	for at in write:1 write:4 fsync:3 rename:1 rename:2 rename:4 manifest:1; do
+		rm -rf "$TMP/cut"
+		UNLEARN_CRASH_AT=$at $U run $M $settings -o "$TMP/cut" >/dev/null 2>&1 && fail "$at was never passed" || true
+		[ ! -e "$TMP/cut/run.json" ] || fail "$at: a killed run claims to be done"
+		if [ -e "$TMP/cut/state/state.json" ]; then
+			exits 0 $U run --resume "$TMP/cut" --quiet
+		else # killed before its first state: nothing to go on from, nothing lost
+			exits 0 $U run $M $settings -o "$TMP/cut" --force
+		fi
+		same "$(sha "$TMP/cut/model/model.safetensors")" "$(sha "$TMP/whole/model/model.safetensors")"
+		same "$(lines "$TMP/cut/journal.jsonl")" "$(lines "$TMP/whole/journal.jsonl")"
+		[ ! -e "$TMP/cut/state" ] || fail "$at: the state of a finished run was left"
+	done
+}
+
+test_run__stops_and_resumes() {
+	rows
+	settings="--method graddiff --forget $TMP/forget.jsonl --retain $TMP/retain.jsonl --lr 1e-4 --batch 1 --quiet --lora r=2,alpha=4,target=mlp"
+	$U run $M $settings --steps 100000 -o "$TMP/cut" >/dev/null 2>"$TMP/err" &
+	pid=$!
+	while [ ! -s "$TMP/cut/journal.jsonl" ]; do sleep 0.05; done
+	kill -INT $pid
+	rc=0
+	wait $pid || rc=$?
+	same $rc 130
+	has "$(cat "$TMP/err")" "--resume"
+	[ -e "$TMP/cut/state/state.safetensors" ] || fail "no state was left"
+	refuses "has steps 100000, not 7" $U run --resume "$TMP/cut" --steps 7
+	exits 0 $U clean "$TMP/cut"
+	[ ! -e "$TMP/cut/state" ] || fail "clean left the state"
+	refuses "no state to resume" $U run --resume "$TMP/cut"
+}
+
+test_run__refuses() {
+	rows
+	F="--forget $TMP/forget.jsonl"
+	exits 2 $U run $M $F -o "$TMP/r"
+	has "$(cat "$TMP/err")" "--method"
+	refuses 'no method "npoo"' $U run $M --method npoo $F -o "$TMP/x"
+	has "$(cat "$TMP/err")" 'did you mean "npo"'
+	refuses "needs retain rows" $U run $M --method graddiff $F -o "$TMP/x"
+	refuses "nothing to forget" $U run $M --method npo -o "$TMP/x"
+	refuses "two ways" $U run $M --method npo $F --source sample -o "$TMP/x"
+	refuses "where the personal data are" $U run $M --method pscu $F -o "$TMP/y"
+	refuses 'no source "smaple"' $U run $M --method npo --source smaple -o "$TMP/x"
+	[ ! -e "$TMP/x/run.json" ] || fail "a refused run left a record"
+}
+
+# An option of another method is none of this run's.
+test_run__unknown_options() {
+	rows
+	for o in "--clamp yes" "--coefficient 3" "--nmae x" "--beta -1"; do
+		rc=0
+		$U run $M --method ga --forget "$TMP/forget.jsonl" -o "$TMP/x" $o >"$TMP/out" 2>"$TMP/err" || rc=$?
+		[ $rc != 0 ] || fail "$o was taken"
+		[ ! -e "$TMP/x" ] || fail "$o: something was written"
+	done
+}
+
+test_run__protects_inputs() {
+	rows
+	cp -r $M "$TMP/model"
+	chmod -R u+w "$TMP/model"
+	before=$(tree "$TMP/model")
+	refuses "is or contains the model" $U run "$TMP/model" --method ga --forget "$TMP/forget.jsonl" -o "$TMP/model" --force
+	mkdir "$TMP/data" && cp "$TMP/forget.jsonl" "$TMP/data/forget.jsonl"
+	refuses "is or contains the forget data" $U run "$TMP/model" --method ga --forget "$TMP/data/forget.jsonl" -o "$TMP/data" --force
+	same "$(tree "$TMP/model")" "$before"
+	mkdir "$TMP/full" && echo mine >"$TMP/full/notes.txt"
+	refuses "exists and is not empty" $U run $M --method ga --forget "$TMP/forget.jsonl" -o "$TMP/full"
+	exits 0 $U run $M --method ga --forget "$TMP/forget.jsonl" -o "$TMP/full" --force --quiet
+	same "$(cat "$TMP/full/notes.txt")" mine
+}
+
+test_run__counts_overlap() {
+	rows
+	exits 0 $U run $M --method graddiff --forget "$TMP/forget.jsonl" --retain "$TMP/mixed.jsonl" -o "$TMP/out1" --steps 1
+	has "$(cat "$TMP/err")" "also stand in the retain data"
+	same "$(key "$TMP/out1/run.json" forget_retain_overlap)" 3
+}
