@@ -138,10 +138,34 @@ static bool finite_f64(const double *x, size_t n)
 
 /* ---- moving ---- */
 
-/* `n` elements of part t from element `at` on; at is at the beginning of a row, so that quantised blocks are whole. */
+struct job { /* one parameter's values to be made, or only looked at where they are mapped */
+	struct source s;
+	ul_param *w;
+	int step, first_chunk; /* rows of a chunk; chunks of the jobs before */
+	bool turned, in_place;
+	atomic_bool bad;
+};
+
+struct queue {
+	struct job *job;
+	int n, chunks;
+	size_t scratch; /* elements of the largest chunk */
+};
+
+/* `n` elements of a tensor from element `at` on; at is at the beginning of a row, so that quantised blocks are whole. */
 static void unpack(const ul_tensor *t, size_t at, size_t n, float *out)
 {
 	ul_dequantize(t->dtype, t->data + ul_dtype_bytes(t->dtype, at), out, n);
+}
+
+/* Columns [first, first + rows) of a matrix stored [in, out] become rows. */
+static void unpack_turned(const struct source *s, int first, int rows, float *out, float *column)
+{
+	for (int c = 0; c < s->cols; c++) {
+		unpack(s->part[0], (size_t)c * (size_t)s->rows + (size_t)first, (size_t)rows, column);
+		for (int r = 0; r < rows; r++)
+			out[(size_t)r * (size_t)s->cols + (size_t)c] = column[r];
+	}
 }
 
 static void unpack_rows(const struct source *s, int row, int rows, float *out)
@@ -158,124 +182,142 @@ static void unpack_rows(const struct source *s, int row, int rows, float *out)
 	}
 }
 
-/* Rows [first, last) of the parameter. False when a value is not finite. */
-static bool convert_rows(const struct source *s, ul_param *w, int first, int last, float *scratch)
+static bool convert_f32(const struct job *j, int first, int rows, float *x, float *more)
 {
-	size_t n = (size_t)(last - first) * (size_t)s->cols;
-	unpack_rows(s, first, last - first, scratch);
-	if (!finite_f32(scratch, n))
+	const struct source *s = &j->s;
+	size_t n = (size_t)rows * (size_t)s->cols;
+	if (j->turned)
+		unpack_turned(s, first, rows, x, more);
+	else
+		unpack_rows(s, first, rows, x);
+	if (!finite_f32(x, n))
 		return false;
 	for (size_t i = 0; s->shift != 0 && i < n; i++)
-		scratch[i] = (float)((double)scratch[i] + s->shift);
-	w->be->from_f32((char *)w->data + (size_t)first * (size_t)s->cols * w->be->elem, scratch, n);
+		x[i] = (float)((double)x[i] + s->shift);
+	j->w->be->from_f32((char *)j->w->data + (size_t)first * (size_t)s->cols * j->w->be->elem, x, n);
 	return true;
 }
 
-static bool convert(const struct source *s, ul_param *w, ul_err *err)
+static bool convert_f64(const struct job *j, int first, int rows, double *x)
 {
-	int step = CHUNK / s->cols > 0 ? CHUNK / s->cols : 1;
-	int chunks = (s->rows + step - 1) / step;
-	atomic_bool nomem = false, bad = false;
-#pragma omp parallel num_threads(ul_threads()) if (chunks > 8)
+	const struct source *s = &j->s;
+	size_t cols = (size_t)s->cols, n = (size_t)rows * cols;
+	for (size_t i = 0; i < n; i++) {
+		size_t r = (size_t)first + i / cols, at = j->turned ? i % cols * (size_t)s->rows + r : r * cols + i % cols;
+		memcpy(&x[i], s->part[0]->data + at * sizeof *x, sizeof *x);
+		x[i] += s->shift;
+	}
+	if (!finite_f64(x, n))
+		return false;
+	j->w->be->from_f64((char *)j->w->data + (size_t)first * cols * j->w->be->elem, x, n);
+	return true;
+}
+
+static void run_chunk(struct job *j, int chunk, double *scratch, size_t most)
+{
+	const struct source *s = &j->s;
+	int first = (chunk - j->first_chunk) * j->step, rows = s->rows - first < j->step ? s->rows - first : j->step;
+	bool ok;
+	if (j->in_place)
+		ok = finite_f32((const float *)j->w->data + (size_t)first * (size_t)s->cols, (size_t)rows * (size_t)s->cols);
+	else if (s->part[0]->dtype == UL_F64)
+		ok = convert_f64(j, first, rows, scratch);
+	else
+		ok = convert_f32(j, first, rows, (float *)scratch, (float *)scratch + most);
+	if (!ok)
+		atomic_store(&j->bad, true);
+}
+
+static struct job *job_of(const struct queue *q, int chunk)
+{
+	int lo = 0, hi = q->n - 1;
+	while (lo < hi) {
+		int mid = (lo + hi + 1) / 2;
+		if (q->job[mid].first_chunk <= chunk)
+			lo = mid;
+		else
+			hi = mid - 1;
+	}
+	return &q->job[lo];
+}
+
+/* Everything in one parallel region: what a thread does depends on no other. */
+static bool run_queue(const struct queue *q, ul_err *err)
+{
+	atomic_bool nomem = false;
+#pragma omp parallel num_threads(ul_threads()) if (q->chunks > 16)
 	{
-		float *scratch = ul_malloc((size_t)step * (size_t)s->cols * sizeof *scratch);
+		double *scratch = ul_malloc(q->scratch * sizeof *scratch);
 		if (!scratch)
 			atomic_store(&nomem, true);
-#pragma omp for schedule(dynamic, 4)
-		for (int i = 0; i < chunks; i++) {
-			int first = i * step, last = first + step < s->rows ? first + step : s->rows;
-			if (scratch && !convert_rows(s, w, first, last, scratch))
-				atomic_store(&bad, true);
-		}
+#pragma omp for schedule(dynamic, 8)
+		for (int i = 0; i < q->chunks; i++)
+			if (scratch)
+				run_chunk(job_of(q, i), i, scratch, q->scratch);
 		ul_free(scratch);
 	}
 	if (atomic_load(&nomem))
-		return ul_nomem(err, (size_t)step * (size_t)s->cols * sizeof(float));
-	return !atomic_load(&bad) || ul_fail(err, "tensor \"%s\" holds NaN or infinite values", s->part[0]->name);
+		return ul_nomem(err, q->scratch * sizeof(double));
+	for (int i = 0; i < q->n; i++)
+		if (atomic_load(&q->job[i].bad))
+			return ul_fail(err, "tensor \"%s\" holds NaN or infinite values", q->job[i].s.part[0]->name);
+	return true;
 }
 
-/* float64 files, and matrices that the file stores the other way round: through memory in double, which loses nothing. */
-static bool convert_whole(const struct source *s, ul_param *w, bool turned, ul_err *err)
+static void enqueue(struct queue *q, struct job j)
 {
-	const ul_tensor *t = s->part[0];
-	double *x = ul_calloc(t->n, sizeof *x), *y = ul_calloc(t->n, sizeof *y);
-	bool ok = (x && y) || ul_nomem(err, t->n * sizeof *x);
-	if (ok && t->dtype == UL_F64) {
-		memcpy(x, t->data, t->bytes);
-	} else if (ok) {
-		float *f = (float *)y;
-		unpack(t, 0, t->n, f);
-		for (size_t i = 0; i < t->n; i++)
-			x[i] = (double)f[i];
-	}
-	if (ok && !finite_f64(x, t->n))
-		ok = ul_fail(err, "tensor \"%s\" holds NaN or infinite values", t->name);
-	size_t rows = (size_t)w->rows, cols = (size_t)w->cols;
-	for (size_t i = 0; ok && i < t->n; i++)
-		y[i] = (turned ? x[i % cols * rows + i / cols] : x[i]) + s->shift;
-	if (ok)
-		w->be->from_f64(w->data, y, t->n);
-	ul_free(x);
-	ul_free(y);
-	return ok;
+	j.step = CHUNK / j.s.cols > 0 ? CHUNK / j.s.cols : 1;
+	j.first_chunk = q->chunks;
+	q->chunks += (j.s.rows + j.step - 1) / j.step;
+	if ((size_t)j.step * (size_t)j.s.cols > q->scratch)
+		q->scratch = (size_t)j.step * (size_t)j.s.cols;
+	q->job[q->n++] = j;
 }
 
-static bool scan(const ul_tensor *t, ul_err *err)
+/* A parameter over the file's own pages. */
+static ul_param *mapped(ul_model *m, const ul_place *p, const ul_tensor *t, ul_err *err)
 {
-	const float *x = (const float *)(const void *)t->data;
-	int chunks = (int)((t->n + CHUNK - 1) / CHUNK);
-	atomic_bool bad = false;
-#pragma omp parallel for num_threads(ul_threads()) schedule(static) if (chunks > 8)
-	for (int i = 0; i < chunks; i++) {
-		size_t at = (size_t)i * CHUNK, n = t->n - at < CHUNK ? t->n - at : CHUNK;
-		if (!finite_f32(x + at, n))
-			atomic_store(&bad, true);
-	}
-	return !atomic_load(&bad) || ul_fail(err, "tensor \"%s\" holds NaN or infinite values", t->name);
-}
-
-/* The file's own pages. Backends whose elements are not host floats cannot use them. */
-static bool map_in_place(ul_model *m, const ul_place *p, const ul_tensor *t, ul_err *err)
-{
-	if (!scan(t, err))
-		return false;
 	ul_param *w = ul_alloc(&m->arena, sizeof *w);
 	char *name = ul_arena_strdup(&m->arena, p->name);
-	if (!w || !name)
-		return ul_nomem(err, sizeof *w);
-	*w = (ul_param){.name = name, .rows = p->rows, .cols = p->cols, .dtype = t->dtype, .data = (void *)(uintptr_t)t->data, .borrowed = true, .be = m->be};
-	*p->at = w;
-	return true;
+	if (!w || !name) {
+		ul_nomem(err, sizeof *w);
+		return NULL;
+	}
+	*w = (ul_param){.name = name, .rows = p->rows, .cols = p->cols, .data = (void *)(uintptr_t)t->data, .borrowed = true, .be = m->be};
+	return w;
 }
 
 static bool make(ul_model *m, const ul_place *p, void *ud, ul_err *err)
 {
-	struct source s = {.gguf = m->files->gguf ? m->files->gguf->arch : NULL, .slot = p->slot, .cfg = &m->cfg, .rows = p->rows, .cols = p->cols};
-	if (!find(m, p, &s, err) || !check_shape(&s, p, err))
+	struct job j = {.s = {.gguf = m->files->gguf ? m->files->gguf->arch : NULL, .slot = p->slot, .cfg = &m->cfg, .rows = p->rows, .cols = p->cols}};
+	struct source *s = &j.s;
+	if (!find(m, p, s, err) || !check_shape(s, p, err))
 		return false;
-	const ul_tensor *t = s.part[0];
-	bool turned = !s.gguf && (p->slot->flags & UL_SLOT_TRANSPOSED), moves = s.parts > 1 || ul_slot_moves(p->slot, s.gguf);
-	s.shift = s.gguf && (p->slot->flags & UL_SLOT_PLUS_ONE_GGUF) ? -1 : 0;
-	bool host_float = m->be == &ul_backend_cpu || m->be == &ul_backend_ref;
-	if (t->dtype == UL_F32 && host_float && !turned && !moves && s.shift == 0 && (uintptr_t)t->data % sizeof(float) == 0)
-		return map_in_place(m, p, t, err);
-	if (moves && p->rows == 1 && ul_dtype_block(t->dtype) > 1)
-		return ul_fail(err, "tensor \"%s\" is stored as %s, a vector of this kind is read as F32, F16 or BF16", t->name, t->dtype_name);
-	ul_param *w = ul_param_new(&m->arena, m->be, p->name, p->rows, p->cols);
-	if (!w)
+	const ul_tensor *t = s->part[0];
+	bool moves = s->parts > 1 || ul_slot_moves(p->slot, s->gguf);
+	bool host_float = m->be == &ul_backend_cpu || m->be == &ul_backend_ref; /* others cannot use a file's pages */
+	j.turned = !s->gguf && (p->slot->flags & UL_SLOT_TRANSPOSED);
+	s->shift = s->gguf && (p->slot->flags & UL_SLOT_PLUS_ONE_GGUF) ? -1 : 0;
+	if ((moves && p->rows == 1 && ul_dtype_block(t->dtype) > 1) || (moves && t->dtype == UL_F64))
+		return ul_fail(err, "tensor \"%s\" is stored as %s; F32, F16 and BF16 are read here", t->name, t->dtype_name);
+	j.in_place = t->dtype == UL_F32 && host_float && !j.turned && !moves && s->shift == 0 && (uintptr_t)t->data % sizeof(float) == 0;
+	j.w = j.in_place ? mapped(m, p, t, err) : ul_param_new(&m->arena, m->be, p->name, p->rows, p->cols);
+	if (!j.w)
 		return ul_nomem(err, (size_t)p->rows * (size_t)p->cols * m->be->elem);
-	*p->at = w;
-	w->dtype = t->dtype;
+	j.w->dtype = t->dtype;
+	*p->at = j.w;
 	if (moves && p->rows == 1) { /* a vector whose elements move */
-		s.rows = p->cols;
-		s.cols = 1;
+		s->rows = p->cols;
+		s->cols = 1;
 	}
-	bool ok = turned || t->dtype == UL_F64 ? convert_whole(&s, w, turned, err) : convert(&s, w, err);
-	if (!ok) { /* not yet listed in m->param, so nobody else would free it */
-		ul_param_release(w);
-		*p->at = NULL;
-	}
-	return ok;
+	enqueue(ud, j);
+	return true;
+}
+
+static bool count_one(ul_model *m, const ul_place *p, void *ud, ul_err *err)
+{
+	++*(int *)ud;
+	return true;
 }
 
 /* ---- what is left over ---- */
@@ -300,7 +342,15 @@ static bool harmless(const ul_model *m, const ul_tensor *t)
 
 bool ul_weights_read(ul_model *m, ul_err *err)
 {
-	if (!ul_slots_fill(m, make, NULL, err))
+	struct queue q = {0};
+	int n = 0;
+	ul_slots_walk(m, count_one, &n, err);
+	q.job = ul_calloc((size_t)n, sizeof *q.job);
+	if (!q.job)
+		return ul_nomem(err, (size_t)n * sizeof *q.job);
+	bool ok = ul_slots_fill(m, make, &q, err) && run_queue(&q, err);
+	ul_free(q.job);
+	if (!ok)
 		return false;
 	for (int i = 0; i < m->files->tensors.n; i++) {
 		const ul_tensor *t = &m->files->tensors.t[i];
