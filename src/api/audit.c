@@ -160,6 +160,8 @@ static bool conduct(session *s, json_t **scores, enum ul_verdict *verdict, ul_er
 	if (ok) {
 		json = ul_verdicts_json(e, &v, err);
 		ok = json && json_object_set_new(json_object_get(json, "settings"), "bootstrap", json_integer(reps)) == 0;
+		if (ok && s->c->model)
+			json_object_set_new(json, "model", json_string(s->c->model));
 	}
 	ok = ok && (!s->c->output || write_folder(e, &v, json, s->c, err));
 	if (ok)

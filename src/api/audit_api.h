@@ -7,6 +7,7 @@
 #include "audits/audit.h"
 
 typedef struct ul_audit_config {
+	const char *model; /* as named by the caller, or NULL: where the run's record may lie */
 	const char *before, *oracle, *reference; /* models beside the audited one */
 	const char *forget, *retain, *holdout, *neighbours, *general;
 	const char *only, *output;

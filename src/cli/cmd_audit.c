@@ -66,6 +66,7 @@ static int run(ul_cli *c, const void *given)
 		c->usage = true;
 		return ul_cli_fail(c);
 	}
+	a->model = c->arg[0];
 	a->seed = c->seed;
 	a->force = c->force;
 	if (!a->forget) {

@@ -61,12 +61,13 @@ const char *ul_verdict_class(const char *verdict)
 	return "open";
 }
 
-void ul_chip(ul_buf *b, const char *verdict)
+void ul_chip(ul_buf *b, const char *verdict, bool useful)
 {
 	const char *kind = ul_verdict_class(verdict);
 	const char *sign = !strcmp(kind, "good") ? "●" : !strcmp(kind, "bad") ? "▲"
 	                                                                      : "○";
 	ul_buf_printf(b, "<span class=\"chip %s\"><span aria-hidden=true>%s</span> ", kind, sign);
-	ul_html(b, verdict ? verdict : "NOT AUDITED");
+	ul_html(b, !verdict ? "NOT AUDITED" : useful && !strcmp(verdict, "OVER") ? "WORSE"
+	                                                                         : verdict);
 	ul_buf_str(b, "</span>");
 }

@@ -152,10 +152,12 @@ const ul_entry *ul_story_line(const ul_story *s, const char *name)
 
 /* ---- folders ---- */
 
-/* The run that made the audited model, by the path it was opened from: its folder, or model/ or adapter/ in it. */
+/* The run that made the audited model, by the name it was audited under or the path it was opened from: its folder, or model/ or
+ * adapter/ in it. */
 static const char *audited_folder(const ul_story *s)
 {
-	const char *path = ul_json_str(json_object_get(json_object_get(s->scores, "models"), "after"), "path");
+	const char *path = ul_json_str(s->scores, "model");
+	path = path ? path : ul_json_str(json_object_get(json_object_get(s->scores, "models"), "after"), "path");
 	char *folder = path ? ul_arena_strdup(s->arena, path) : NULL;
 	for (int up = 0; folder && up < 2; up++) {
 		const char *record = ul_path_join(s->arena, folder, "run.json");

@@ -67,11 +67,11 @@ void ul_html(ul_buf *b, const char *text); /* escaped */
 void ul_html_n(ul_buf *b, const char *text, size_t most); /* the same, cut with an ellipsis after `most` bytes at a character */
 extern const char ul_css[];
 const char *ul_verdict_class(const char *verdict); /* "good" "bad" "open" */
-void ul_chip(ul_buf *b, const char *verdict);
+void ul_chip(ul_buf *b, const char *verdict, bool useful); /* useful: of a line on usefulness, where OVER means worse */
 
 /* plots */
 void ul_plot_interval(ul_buf *b, const ul_entry *l);
-void ul_plot_axis(ul_buf *b, enum ul_group g);
+void ul_plot_axis(ul_buf *b, enum ul_group g, const char *title);
 void ul_plot_training(ul_buf *b, const ul_story *s);
 void ul_plot_tradeoff(ul_buf *b, const ul_story *s);
 void ul_plot_people(ul_buf *b, const ul_story *s);

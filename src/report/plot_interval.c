@@ -54,10 +54,9 @@ void ul_plot_interval(ul_buf *b, const ul_entry *l)
 	ul_buf_str(b, "</svg>");
 }
 
-void ul_plot_axis(ul_buf *b, enum ul_group g)
+void ul_plot_axis(ul_buf *b, enum ul_group g, const char *title)
 {
-	static const char *const title[] = {"Still useful", "Forgotten", "Private", "For information"};
 	static const char *const left[] = {"better", "avoided", "avoided", ""}, *const right[] = {"worse", "still known", "still leaks", ""};
-	ul_buf_printf(b, "<div class=axis><b>%s</b><span><i>%s%s</i><i>%s</i><i>%s%s</i></span><i></i></div>\n", title[g], *left[g] ? "← " : "", left[g],
+	ul_buf_printf(b, "<div class=axis><b>%s</b><span><i>%s%s</i><i>%s</i><i>%s%s</i></span><i></i></div>\n", title, *left[g] ? "← " : "", left[g],
 	        *left[g] ? "margin" : "", right[g], *right[g] ? " →" : "");
 }

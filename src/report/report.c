@@ -34,25 +34,27 @@ static void number_row(ul_buf *b, const ul_entry *l)
 	ul_plot_interval(b, l);
 	ul_buf_str(b, "</div>");
 	if (l->verdict)
-		ul_chip(b, l->verdict);
+		ul_chip(b, l->verdict, l->group == UL_G_USEFUL);
 	ul_buf_str(b, "</div>\n");
 }
 
-static void numbers(ul_buf *b, const ul_story *s)
+static bool decides(const ul_entry *l)
 {
-	if (!s->lines)
-		return;
-	ul_buf_str(b, "<h3>The numbers</h3>\n<p class=note>Ring: before. Dot: now, with its 95 % interval. The middle is the reference: for usefulness the model before, otherwise ");
-	ul_buf_str(b, ul_reference_words(s));
-	ul_buf_str(b, ". The band is the margin: an interval inside it passes, one that leaves it is open, one outside it has failed. The scale is in margins.</p>\n");
+	return l->required || l->gate;
+}
+
+/* The lines of each group that decide the verdict, or those that do not. */
+static void groups(ul_buf *b, const ul_story *s, bool deciding)
+{
+	static const char *const title[] = {"Still useful", "Forgotten", "Private", "For information"};
 	for (int g = 0; g < UL_G_GROUPS; g++) {
 		bool begun = false;
 		for (int i = 0; i < s->lines; i++) {
 			const ul_entry *l = &s->line[i];
-			if ((int)l->group != g || !l->tested)
+			if ((int)l->group != g || !l->tested || decides(l) != deciding)
 				continue;
 			if (!begun) {
-				ul_plot_axis(b, (enum ul_group)g);
+				ul_plot_axis(b, (enum ul_group)g, title[g]);
 				ul_buf_str(b, "<div class=rows>\n");
 			}
 			begun = true;
@@ -61,6 +63,32 @@ static void numbers(ul_buf *b, const ul_story *s)
 		if (begun)
 			ul_buf_str(b, "</div>\n");
 	}
+}
+
+static bool any(const ul_story *s, bool deciding)
+{
+	for (int i = 0; i < s->lines; i++)
+		if (s->line[i].tested && decides(&s->line[i]) == deciding)
+			return true;
+	return false;
+}
+
+static void numbers(ul_buf *b, const ul_story *s)
+{
+	if (!any(s, true))
+		return;
+	ul_buf_str(b, "<h3>The numbers that decide</h3>\n<p class=note>Ring: before. Dot: now, with its 95 % interval. The middle is the reference: for usefulness the model before, otherwise ");
+	ul_buf_str(b, ul_reference_words(s));
+	ul_buf_str(b, ". The band is the margin: an interval inside it passes, one that leaves it is open, one outside it has failed. The scale is in margins.</p>\n");
+	groups(b, s, true);
+}
+
+static void other_numbers(ul_buf *b, const ul_story *s)
+{
+	if (!any(s, false))
+		return;
+	ul_buf_str(b, "<h3>Other numbers</h3>\n<p class=note>Measured besides; the verdict does not depend on them.</p>\n");
+	groups(b, s, false);
 }
 
 /* ---- pictures ---- */
@@ -89,12 +117,13 @@ static void story(ul_buf *b, const ul_story *s)
 	ul_buf_str(b, "<article>\n<p class=name>");
 	ul_html(b, s->title);
 	ul_buf_str(b, "</p>\n");
-	ul_chip(b, s->verdict);
+	ul_chip(b, s->verdict, false);
 	ul_say_verdict(b, s);
 	ul_say_facts(b, s);
 	numbers(b, s);
 	pictures(b, s);
 	ul_show_examples(b, s);
+	other_numbers(b, s);
 	ul_show_settings(b, s);
 	ul_buf_str(b, "</article>\n");
 }

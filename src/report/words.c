@@ -96,7 +96,7 @@ static const struct {
         {"UNDER", "The model still knows some of it", "At least one required test finds more than %s would show, beyond the margin. The request is not fulfilled."},
         {"OVER", "It was forgotten too hard", "In at least one required test the model shuns the data more than %s would. That difference can itself give away who asked to be forgotten."},
         {"INCONCLUSIVE", "Not decided", "No required test found a difference from %s beyond its margin, but at least one is too uncertain to count as passed."},
-        {"COLLAPSED", "The model is damaged", "It lost too much of what it should still be able to do. What it seems to have forgotten does not count. Compared with %s."},
+        {"COLLAPSED", "The model is damaged", "It lost too much of what it should still be able to do. Whatever it seems to have forgotten does not count."},
         {"UNVERIFIED", "Measured, but not verified", "There was neither a model trained without the data nor a group of people it never saw, so a pass cannot be given. Compared with %s."},
 };
 
@@ -105,9 +105,11 @@ void ul_say_verdict(ul_buf *b, const ul_story *s)
 	for (size_t i = 0; s->verdict && i < sizeof verdicts / sizeof *verdicts; i++) {
 		if (strcmp(verdicts[i].verdict, s->verdict) != 0)
 			continue;
-		const char *slot = strstr(verdicts[i].meaning, "%s");
-		ul_buf_printf(b, "<h2>%s</h2>\n<p class=lead>%.*s%s%s</p>\n", verdicts[i].headline, (int)(slot - verdicts[i].meaning), verdicts[i].meaning,
-		        ul_reference_words(s), slot + 2);
+		const char *meaning = verdicts[i].meaning, *slot = strstr(meaning, "%s");
+		ul_buf_printf(b, "<h2>%s</h2>\n<p class=lead>%.*s", verdicts[i].headline, slot ? (int)(slot - meaning) : (int)strlen(meaning), meaning);
+		if (slot)
+			ul_buf_printf(b, "%s%s", ul_reference_words(s), slot + 2);
+		ul_buf_str(b, "</p>\n");
 		return;
 	}
 	ul_buf_str(b, "<h2>Not audited</h2>\n<p class=lead>This run has been carried out, but nobody has yet measured what the model still knows.</p>\n");
@@ -240,25 +242,41 @@ static void say_lines(ul_buf *b, const ul_story *s, const char *const *names, in
 		b->data[b->len = start] = '\0';
 }
 
+static void say_needed(ul_buf *b, const ul_entry *l)
+{
+	if (l->needed <= l->n || l->n == 0)
+		return;
+	double asked = l->people > 0 ? l->people : l->n, wanted = ceil((double)l->needed / l->n * asked);
+	const char *what = l->people > 0 ? "people were asked about" : "entries were asked";
+	if (wanted > 20 * asked)
+		ul_buf_printf(b, ": %.0f %s, far too few for this margin", asked, what);
+	else
+		ul_buf_printf(b, ": %.0f %s, about %.0f would decide it", asked, what, wanted);
+}
+
+/* Of the lines that decide; the others are only counted. */
 static void say_undecided(ul_buf *b, const ul_story *s)
 {
-	int said = 0;
+	int said = 0, besides = 0;
 	for (int i = 0; i < s->lines; i++) {
 		const ul_entry *l = &s->line[i];
 		if (!l->verdict || strcmp(l->verdict, "INCONCLUSIVE") != 0)
 			continue;
+		if (!l->required && !l->gate) {
+			besides++;
+			continue;
+		}
 		ul_buf_str(b, said++ ? "<li>" : "<ul><li>");
 		ul_html(b, l->label);
-		if (l->needed > l->n && l->people > 0)
-			ul_buf_printf(b, ": %d people were asked about, about %.0f would decide it", l->people, ceil((double)l->needed * l->people / l->n));
-		else if (l->needed > l->n)
-			ul_buf_printf(b, ": %d entries were asked, about %d would decide it", l->n, l->needed);
+		say_needed(b, l);
 		ul_buf_str(b, "</li>");
 	}
 	if (said)
 		ul_buf_str(b, "</ul>");
 	else if (s->scores)
-		ul_buf_str(b, "Every test that was made could be decided.");
+		ul_buf_str(b, "Every test that decides could be decided.");
+	if (besides)
+		ul_buf_printf(b, " Of the other numbers, %d could not.", besides);
 }
 
 static void say_untested(ul_buf *b, const ul_story *s)
