@@ -35,6 +35,7 @@ typedef struct ul_job {
 	int64_t trained; /* parameters */
 	int trained_tensors;
 	bool begun, saved;
+	bool made; /* the folder was not there before */
 	char started[32];
 	double wall; /* seconds of earlier sittings and of this one */
 } ul_job;
@@ -54,6 +55,7 @@ bool ul_recipe_apply(ul_job *j, const char *method, ul_err *err);
 /* folder.c: the run folder. */
 bool ul_folder_check(const ul_job *j, ul_err *err); /* not an input, not somebody else's, not full */
 bool ul_folder_open(ul_job *j, ul_err *err); /* made, emptied of an older run with force */
+void ul_folder_undo(ul_job *j); /* what folder_open began is gone again: the run failed before its first step */
 bool ul_folder_finish(ul_job *j, ul_err *err); /* state and generated rows removed */
 bool ul_folder_clean(const char *dir, int *removed, ul_err *err);
 bool ul_rows_write(const ul_dataset *d, const char *path, ul_err *err); /* forget.jsonl */

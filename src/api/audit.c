@@ -174,11 +174,24 @@ static bool conduct(session *s, json_t **scores, enum ul_verdict *verdict, ul_er
 	return ok;
 }
 
+/* Asked before the work, which may take hours. */
+static bool output_is_free(const ul_model *m, const ul_audit_config *c, ul_err *err)
+{
+	const char *model[] = {m->path, c->before, c->oracle, c->reference};
+	const char *data[] = {c->forget, c->retain, c->holdout, c->neighbours, c->general};
+	bool ok = true;
+	for (size_t i = 0; ok && i < sizeof model / sizeof *model; i++)
+		ok = ul_output_apart(c->output, "model", model[i], err);
+	for (size_t i = 0; ok && i < sizeof data / sizeof *data; i++)
+		ok = ul_output_apart(c->output, "data", data[i], err);
+	return ok && (!c->output || ul_stage_check(c->output, c->force, err));
+}
+
 bool ul_audit_make(ul_model *m, const ul_audit_config *c, const ul_progress *p, json_t **scores, enum ul_verdict *verdict, ul_err *err)
 {
 	session s = {.c = c, .p = p};
 	fill_exam(&s);
-	bool ok = read_data(&s, err) && open_models(&s, m, err) && conduct(&s, scores, verdict, err);
+	bool ok = output_is_free(m, c, err) && read_data(&s, err) && open_models(&s, m, err) && conduct(&s, scores, verdict, err);
 	for (int k = 0; k < UL_SPLITS; k++) {
 		if (s.read[k])
 			ul_dataset_release(&s.data[k]);

@@ -40,17 +40,6 @@ static int entries(const char *dir, int *foreign)
 	return n;
 }
 
-static bool not_an_input(const ul_job *j, const char *what, const char *path, ul_err *err)
-{
-	const char *out = j->cfg.output;
-	if (!path || (!ul_is_dir(path) && !ul_file_exists(path)) || !ul_path_inside(out, path)) {
-		return true;
-	}
-	ul_fail(err, "the output %s is or contains the %s %s: an input is never overwritten", out, what, path);
-	ul_hint(err, "give another folder with -o");
-	return false;
-}
-
 bool ul_folder_check(const ul_job *j, ul_err *err)
 {
 	const ul_job_config *c = &j->cfg;
@@ -65,8 +54,13 @@ bool ul_folder_check(const ul_job *j, ul_err *err)
 		return true;
 	}
 	const char *model = j->run.model ? j->run.model->path : NULL;
-	if (!not_an_input(j, "model", model, err) || !not_an_input(j, "data", c->data, err) || !not_an_input(j, "forget data", c->forget, err) || !not_an_input(j, "retain data", c->retain, err) || !not_an_input(j, "evaluation data", j->run.train.eval, err) || !not_an_input(j, "tokenizer", c->tokenizer, err)) {
-		return false;
+	const struct {
+		const char *what, *path;
+	} input[] = {{"model", model}, {"adapter", c->adapter}, {"data", c->data}, {"forget data", c->forget}, {"retain data", c->retain}, {"evaluation data", j->run.train.eval}, {"tokenizer", c->tokenizer}};
+	for (size_t i = 0; i < sizeof input / sizeof *input; i++) {
+		if (!ul_output_apart(c->output, input[i].what, input[i].path, err)) {
+			return false;
+		}
 	}
 	n = entries(c->output, &foreign);
 	if (n > 0 && !c->force) {
@@ -94,6 +88,7 @@ static bool remove_entry(const char *dir, const char *name, int *removed, ul_err
 bool ul_folder_open(ul_job *j, ul_err *err)
 {
 	int removed = 0;
+	j->made = !ul_is_dir(j->cfg.output);
 	if (!ul_mkdirs(j->cfg.output, err)) {
 		return false;
 	}
@@ -103,6 +98,21 @@ bool ul_folder_open(ul_job *j, ul_err *err)
 		}
 	}
 	return true;
+}
+
+void ul_folder_undo(ul_job *j)
+{
+	int removed = 0;
+	if (j->run.journal) {
+		fclose(j->run.journal);
+		j->run.journal = NULL;
+	}
+	for (int i = 0; i < OURS; i++) {
+		remove_entry(j->cfg.output, ours[i], &removed, NULL);
+	}
+	if (j->made) {
+		rmdir(j->cfg.output);
+	}
 }
 
 /* A file source read rows from a file that is still there; generated rows are personal data, kept only on request. */

@@ -252,18 +252,20 @@ static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
 	if (r->dir && !ul_folder_open(j, err)) {
 		return false;
 	}
-	if (!make_rows(j, progress, err)) {
-		return false;
-	}
-	note_overlap(j, progress);
-	if (!ul_loop_begin(r, err)) {
-		return false;
+	bool ok = make_rows(j, progress, err);
+	if (ok) {
+		note_overlap(j, progress);
+		ok = ul_loop_begin(r, err);
 	}
 	j->trained_tensors = r->params;
 	for (int i = 0; i < r->params; i++) {
 		j->trained += (int64_t)r->param[i]->rows * r->param[i]->cols;
 	}
-	return j->cfg.resume ? ul_state_load(r, j->cfg.resume, err) : !r->dir || ul_state_save(r, err);
+	ok = ok && (j->cfg.resume ? ul_state_load(r, j->cfg.resume, err) : !r->dir || ul_state_save(r, err));
+	if (!ok && r->dir && !j->cfg.resume) {
+		ul_folder_undo(j);
+	}
+	return ok;
 }
 
 bool ul_run_train(ul_run *r, const ul_progress *progress, ul_err *err)

@@ -18,6 +18,8 @@ bool ul_file_exists(const char *path);
 bool ul_is_dir(const char *path);
 char *ul_path_join(ul_arena *a, const char *dir, const char *name);
 bool ul_path_inside(const char *dir, const char *path); /* path is dir or lies below it, links resolved; both exist */
+/* An output must be no input and hold none: fails when `input` (NULL or absent is fine) is `output` or lies below it. */
+bool ul_output_apart(const char *output, const char *what, const char *input, ul_err *err);
 bool ul_mkdirs(const char *path, ul_err *err);
 bool ul_remove_tree(const char *path, ul_err *err);
 
@@ -33,6 +35,7 @@ typedef struct ul_stage {
 } ul_stage;
 
 bool ul_stage_begin(ul_stage *s, const char *target, bool force, ul_err *err);
+bool ul_stage_check(const char *target, bool force, ul_err *err); /* could a stage begin there? asked before long work */
 bool ul_stage_commit(ul_stage *s, ul_err *err); /* a failed one aborts */
 void ul_stage_abort(ul_stage *s); /* removes what was written; harmless after commit */
 void ul_stage_sweep(const char *dir); /* removes what processes that died while writing left in dir */

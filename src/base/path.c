@@ -39,6 +39,15 @@ bool ul_path_inside(const char *dir, const char *path)
 	return strncmp(outer, inner, n) == 0 && (inner[n] == '\0' || inner[n] == '/' || n == 1);
 }
 
+bool ul_output_apart(const char *output, const char *what, const char *input, ul_err *err)
+{
+	if (!output || !input || !ul_path_inside(output, input))
+		return true;
+	ul_fail(err, "the output %s is or contains the %s %s: an input is never overwritten", output, what, input);
+	ul_hint(err, "give another one with -o");
+	return false;
+}
+
 bool ul_mkdirs(const char *path, ul_err *err)
 {
 	char at[PATH_MAX];

@@ -115,6 +115,14 @@ bool ul_stage_begin(ul_stage *s, const char *target, bool force, ul_err *err)
 	return true;
 }
 
+bool ul_stage_check(const char *target, bool force, ul_err *err)
+{
+	ul_stage s = {0};
+	bool ok = ul_stage_begin(&s, target, force, err);
+	ul_stage_abort(&s);
+	return ok;
+}
+
 /* Every file, then its directory: a rename must never become visible before the bytes it promises. */
 static bool sync_tree(int parent, const char *name, const char *shown, int depth, ul_err *err)
 {

@@ -84,7 +84,8 @@ static int run(ul_cli *c, const void *given)
 	if (o->merge && o->to == TO_PEFT)
 		return ul_work_usage(c, "--merge and --to peft do not go together");
 	ul_model *m = ul_work_model(c, c->arg[0]);
-	bool ok = m && fits(c, o, m) && (!o->merge || ul_lora_merge(m, 1, &c->err));
+	bool ok = m && ul_output_apart(o->output, "model", m->path, &c->err) && ul_output_apart(o->output, "adapter", c->adapter, &c->err);
+	ok = ok && fits(c, o, m) && (!o->merge || ul_lora_merge(m, 1, &c->err));
 	ok = ok && (o->to == TO_GGUF ? write_gguf(c, o, m) : write_dir(c, o, m));
 	if (ok && c->json) {
 		static const char *const to[] = {"hf", "peft", "gguf"};

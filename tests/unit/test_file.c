@@ -174,6 +174,10 @@ static void test_file__paths(void)
 	NEED(symlink("x", test_path("link")) == 0);
 	CHECK(ul_path_inside(test_path("link"), test_path("x/y")));
 	CHECK(!ul_path_inside(test_path("absent"), test_path("x")));
+	ul_err e0 = {0};
+	CHECK(ul_output_apart(test_path("x"), "model", NULL, &e0) && ul_output_apart(NULL, "model", test_path("x"), &e0));
+	CHECK(ul_output_apart(test_path("x/y"), "model", test_path("x"), &e0));
+	CHECK_FAILS(ul_output_apart(test_path("x"), "model", test_path("link/y"), &e0), e0, "never overwritten");
 	ul_err e1 = {0};
 	CHECK_FAILS(ul_mkdirs("", &e1), e1, "0 bytes");
 	ul_arena_release(&a);

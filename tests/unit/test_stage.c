@@ -84,7 +84,10 @@ static void test_stage__full_target_needs_force(void)
 	test_file("out/old", "old");
 	CHECK_FAILS(ul_stage_begin(&s, test_path("out"), false, &err), err, "not empty");
 	CHECK_HAS(err.hint, "--force");
-	ul_err e2 = {0};
+	ul_err e2 = {0}, e3 = {0};
+	CHECK_FAILS(ul_stage_check(test_path("out"), false, &e3), e3, "not empty");
+	CHECK(ul_stage_check(test_path("out"), true, &e2));
+	CHECK_EQ_INT(entries(test_tmp()), 1);
 	NEED_OK(ul_stage_begin(&s, test_path("out"), true, &e2), e2);
 	put(s.dir, "new", "new");
 	holds(test_path("out/old"), "old"); /* until the commit */
