@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct tok_sym {
-	int id, len, prev, next; /* len 0 = merged into its left neighbour */
+	int id, start, len, prev, next; /* bytes of the word; len 0 = merged into its left neighbour */
 };
 
 static uint64_t hash(const char *s, size_t n)
@@ -120,7 +120,7 @@ static void merge_all(const ul_tok *t, struct tok_sym *sym, int n, uint64_t *hea
 		if (rank == UINT32_MAX || t->merged[rank] != id)
 			continue;
 		sym[at].id = id;
-		sym[at].len += sym[right].len;
+		sym[at].len = sym[right].start + sym[right].len - sym[at].start;
 		sym[at].next = sym[right].next;
 		sym[right].len = 0;
 		if (sym[at].next >= 0)
@@ -149,20 +149,20 @@ static bool reserve(struct tok_enc *e, size_t n)
 	return true;
 }
 
-static void add(struct tok_sym *sym, int *n, int id, int len)
+static void add(struct tok_sym *sym, int *n, int id, size_t start, int len)
 {
-	sym[*n] = (struct tok_sym){id, len, *n - 1, *n + 1};
+	sym[*n] = (struct tok_sym){id, (int)start, len, *n - 1, *n + 1};
 	++*n;
 }
 
 /* The bytes of one character as <0xNN> tokens, when all of them exist. */
-static bool fall_back(const ul_tok *t, const char *s, int len, struct tok_sym *sym, int *n)
+static bool fall_back(const ul_tok *t, const char *s, size_t at, int len, struct tok_sym *sym, int *n)
 {
 	for (int k = 0; k < len; k++)
-		if (t->fallback_id[(unsigned char)s[k]] < 0)
+		if (t->fallback_id[(unsigned char)s[at + (size_t)k]] < 0)
 			return false;
 	for (int k = 0; k < len; k++)
-		add(sym, n, t->fallback_id[(unsigned char)s[k]], 1);
+		add(sym, n, t->fallback_id[(unsigned char)s[at + (size_t)k]], at + (size_t)k, 1);
 	return true;
 }
 
@@ -172,32 +172,34 @@ static int start_symbols(struct tok_enc *e, const struct tok_text *w)
 {
 	const ul_tok *t = e->t;
 	int n = 0, unk = 0; /* unk: bytes waiting */
+	size_t waits = 0; /* and where they start */
 	for (size_t i = 0; i < w->n;) {
 		int len = t->byte_level ? 1 : ul_utf8_len((unsigned char)w->s[i]);
 		int id = t->byte_level ? t->byte_id[(unsigned char)w->s[i]] : tok_map_get(&t->vocab, w->s + i, (size_t)len);
-		const char *at = w->s + i;
+		size_t at = i;
 		i += (size_t)len;
 		if (id >= 0) {
 			if (unk)
-				add(e->sym, &n, t->unk, unk);
+				add(e->sym, &n, t->unk, waits, unk);
 			unk = 0;
-			add(e->sym, &n, id, len);
+			add(e->sym, &n, id, at, len);
 			continue;
 		}
-		if (t->byte_fallback && !t->byte_level && fall_back(t, at, len, e->sym, &n))
+		if (t->byte_fallback && !t->byte_level && fall_back(t, w->s, at, len, e->sym, &n))
 			continue;
 		if (t->unk == -1)
 			continue;
 		if (t->unk == -2)
 			return ul_fail(e->err, "the text needs the unknown token, which the tokenizer's vocabulary lacks"), -1;
 		if (unk && !t->fuse_unk) {
-			add(e->sym, &n, t->unk, unk);
+			add(e->sym, &n, t->unk, waits, unk);
 			unk = 0;
 		}
+		waits = unk ? waits : at;
 		unk += len;
 	}
 	if (unk)
-		add(e->sym, &n, t->unk, unk);
+		add(e->sym, &n, t->unk, waits, unk);
 	return n;
 }
 
@@ -236,14 +238,13 @@ bool tok_word(struct tok_enc *e, const struct tok_text *w)
 	if (n)
 		e->sym[n - 1].next = -1;
 	merge_all(e->t, e->sym, n, e->heap);
-	size_t at = 0;
 	for (int i = n ? 0 : -1; i >= 0; i = e->sym[i].next) {
-		size_t end = at + (size_t)e->sym[i].len;
+		const struct tok_sym *k = &e->sym[i];
+		size_t end = (size_t)(k->start + k->len);
 		if (e->offsets)
-			tok_origin(w, at, end > w->n ? w->n : end, &from, &to);
-		if (!tok_emit(e, e->sym[i].id, from, to))
+			tok_origin(w, (size_t)k->start, end > w->n ? w->n : end, &from, &to);
+		if (!tok_emit(e, k->id, from, to))
 			return false;
-		at = end;
 	}
 	return true;
 }
