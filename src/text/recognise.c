@@ -69,7 +69,7 @@ static bool word_at(const struct pii_text *t, size_t i)
 		return false;
 	if (!ul_utf8_valid((const unsigned char *)t->s + i, t->n - i, &bad))
 		return true;
-	return ul_uni_word(ul_utf8_next(t->s, &i), true);
+	return ul_uni_word(ul_utf8_next(t->s, &i), UL_WORD_RUST);
 }
 
 static bool word_before(const struct pii_text *t, size_t i)

@@ -23,9 +23,10 @@ void ul_regex_free(ul_regex *re)
 
 bool regex_class_members(const struct regex_class *c, uint32_t ch)
 {
+	enum ul_word word = c->bare ? UL_WORD_BARE : UL_WORD_CLASS;
 	unsigned mask = c->gc || c->not_gc ? ul_uni_mask(ch) : 0;
 	bool in = (c->gc & mask) || (c->not_gc && !(c->not_gc & mask)) || (c->space && ul_uni_space(ch)) ||
-	          (c->not_space && !ul_uni_space(ch)) || (c->word && ul_uni_word(ch, false)) || (c->not_word && !ul_uni_word(ch, false));
+	          (c->not_space && !ul_uni_space(ch)) || (c->word && ul_uni_word(ch, word)) || (c->not_word && !ul_uni_word(ch, word));
 	for (int i = 0; !in && i < c->n; i++)
 		in = ch >= c->range[i].first && ch <= c->range[i].last;
 	for (int i = 0; !in && i < c->parts; i++)
@@ -66,8 +67,8 @@ static bool assertion(const ul_regex_iter *it, const struct regex_ins *i, size_t
 	case RE_TEXT_END_NL:
 		return end || (at + 1 == it->n && it->s[at] == '\n');
 	default:
-		before = !begin && ul_uni_word(char_before(it, at), false);
-		after = !end && ul_uni_word(ul_utf8_next(it->s, &k), false);
+		before = !begin && ul_uni_word(char_before(it, at), UL_WORD_BARE);
+		after = !end && ul_uni_word(ul_utf8_next(it->s, &k), UL_WORD_BARE);
 		return (before != after) ^ i->negate;
 	}
 }

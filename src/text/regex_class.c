@@ -255,6 +255,7 @@ struct regex_class *regex_escape(struct regex_text *p)
 	bool set = false;
 	if (!c || !escape(p, c, &one, &set) || (!set && !add(p, c, one, one)))
 		return NULL;
+	c->bare = true;
 	return done(c);
 }
 

@@ -26,6 +26,7 @@ struct regex_class { /* the union of its members, then intersected with `and`, t
 	uint32_t ascii[4];
 	uint32_t gc, not_gc;
 	bool space, not_space, word, not_word, negate;
+	bool bare; /* an escape outside brackets */
 	ul_uni_range *range;
 	int n, cap;
 	struct regex_class *part[4], *and;

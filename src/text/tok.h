@@ -126,7 +126,7 @@ struct ul_tok {
 	uint32_t *piece_len;
 	struct tok_map vocab; /* of the model alone */
 	int words; /* in it */
-	bool *special; /* [size] */
+	bool *special, *strips; /* [size] special; takes the spaces around it */
 
 	/* model: merges[pair] = rank, merged[rank] = id */
 	struct tok_merge {

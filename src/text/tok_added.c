@@ -5,6 +5,8 @@
  */
 #include "text/tok.h"
 
+#include <string.h>
+
 int tok_trie_find(const ul_trie *r, const char *s, size_t n, size_t at, size_t *start, size_t *end)
 {
 	for (size_t i = at; r->n && i < n; i++) {
@@ -23,15 +25,25 @@ int tok_trie_find(const ul_trie *r, const char *s, size_t n, size_t at, size_t *
 	return -1;
 }
 
+/* The reference library shows and decodes such a token in its normalized form. */
 static bool add_normalized(ul_tok *t, int i, ul_err *err)
 {
-	struct tok_text in = {t->added[i].s, t->added[i].n, NULL, NULL, 0}, out;
+	const struct tok_added *a = &t->added[i];
+	struct tok_text in = {a->s, a->n, NULL, NULL, 0}, out;
 	struct tok_out mem;
 	if (!tok_normalize(t, &in, &out, &mem, err))
 		return false;
-	bool ok = out.n > TOK_MAX_ADDED_BYTES                    ? ul_fail(err, "an added token of %zu bytes when normalized; the limit is %d", out.n, TOK_MAX_ADDED_BYTES)
-	          : ul_trie_add(&t->normalized, out.s, out.n, i) ? true
-	                                                         : ul_nomem(err, out.n);
+	bool ok = out.n && out.n <= TOK_MAX_ADDED_BYTES;
+	char *shown = ok ? ul_alloc(&t->arena, out.n + 1) : NULL;
+	if (!ok) {
+		ul_fail(err, "added token %d has %zu bytes when normalized; it must have 1 to %d", a->id, out.n, TOK_MAX_ADDED_BYTES);
+	} else if (!(ok = shown && ul_trie_add(&t->normalized, out.s, out.n, i))) {
+		ul_nomem(err, out.n);
+	} else {
+		memcpy(shown, out.s, out.n);
+		t->piece[a->id] = shown;
+		t->piece_len[a->id] = (uint32_t)out.n;
+	}
 	tok_out_release(&mem);
 	return ok;
 }

@@ -16,7 +16,7 @@ static void add_byte_level(ul_buf *out, const char *s, size_t n)
 {
 	size_t had = out->len;
 	for (size_t i = 0; i < n;) {
-		int b = tok_char_byte(ul_utf8_next(s, &i));
+		int bad, b = ul_utf8_valid((const unsigned char *)s + i, n - i, &bad) ? tok_char_byte(ul_utf8_next(s, &i)) : -1;
 		if (b < 0) { /* not written in visible bytes: taken as it is */
 			out->len = had;
 			ul_buf_add(out, s, n);
@@ -34,22 +34,41 @@ static int hex(char c)
 	                                                             : -1;
 }
 
-static void add_fallback(ul_buf *out, const char *s, size_t n)
+static bool is_fallback(const char *s, size_t n)
 {
-	if (n == 6 && !memcmp(s, "<0x", 3) && s[5] == '>' && hex(s[3]) >= 0 && hex(s[4]) >= 0) {
-		char c = (char)(hex(s[3]) * 16 + hex(s[4]));
-		ul_buf_add(out, &c, 1);
-	} else {
-		ul_buf_add(out, s, n);
+	return n == 6 && !memcmp(s, "<0x", 3) && s[5] == '>' && hex(s[3]) >= 0 && hex(s[4]) >= 0;
+}
+
+/* <0xNN> to bytes; those in a row become one string. */
+static void fall_back(struct parts *p, ul_buf *out)
+{
+	size_t from = 0, n = 0;
+	bool joined = false;
+	for (size_t i = 0; i < p->n; i++) {
+		const char *s = p->bytes.data + from;
+		size_t len = p->end[i] - from;
+		bool byte = is_fallback(s, len);
+		char c = byte ? (char)(hex(s[3]) * 16 + hex(s[4])) : 0;
+		ul_buf_add(out, byte ? &c : s, byte ? 1 : len);
+		from = p->end[i];
+		n -= byte && joined;
+		p->end[n++] = out->len;
+		joined = byte;
 	}
+	p->n = n;
 }
 
 static void add_replaced(ul_buf *out, const char *s, size_t n, const struct tok_step *step)
 {
 	struct tok_text in = {s, n, NULL, NULL, 0};
-	struct tok_out mem = {0};
+	struct tok_out mem = {0}, whole = {0};
 	bool changed = false;
+	if (step->re && !ul_utf8_ok(s, n)) {
+		tok_repair(s, n, &whole);
+		in = tok_out_text(&whole);
+	}
 	tok_replace(&in, step, &mem, &changed, NULL);
+	tok_out_release(&whole);
 	if (changed)
 		ul_buf_add(out, mem.s, mem.n);
 	else
@@ -87,9 +106,6 @@ static void decode_one(const struct tok_step *step, const char *s, size_t n, boo
 	case D_BYTES:
 		add_byte_level(out, s, n);
 		break;
-	case D_BYTE_FALLBACK:
-		add_fallback(out, s, n);
-		break;
 	case D_STRIP:
 		add_stripped(out, s, n, step);
 		break;
@@ -104,16 +120,33 @@ static void decode_one(const struct tok_step *step, const char *s, size_t n, boo
 	}
 }
 
+/* ByteLevel makes a string, as the reference library must; at the end of a chain its bytes are left alone. */
+static void make_string(ul_buf *b)
+{
+	struct tok_out whole = {0};
+	if (b->failed || ul_utf8_ok(b->data ? b->data : "", b->len))
+		return;
+	tok_repair(b->data, b->len, &whole);
+	b->len = 0;
+	ul_buf_add(b, whole.s, whole.n);
+	b->failed |= whole.failed;
+	tok_out_release(&whole);
+}
+
 /* ByteLevel and Fuse leave one string behind them. */
-static void chain(const struct tok_step *step, struct parts *p)
+static void chain(const struct tok_step *step, bool last, struct parts *p)
 {
 	ul_buf out = {0};
 	size_t from = 0;
-	for (size_t i = 0; i < p->n; i++) {
+	if (step->kind == D_BYTE_FALLBACK)
+		fall_back(p, &out);
+	for (size_t i = 0; i < p->n && step->kind != D_BYTE_FALLBACK; i++) {
 		decode_one(step, p->bytes.data + from, p->end[i] - from, i == 0, &out);
 		from = p->end[i];
 		p->end[i] = out.len;
 	}
+	if (step->kind == D_BYTES && !last)
+		make_string(&out);
 	if ((step->kind == D_FUSE || step->kind == D_BYTES) && p->n) {
 		p->end[0] = out.len;
 		p->n = 1;
@@ -140,7 +173,7 @@ void ul_tok_decode(const ul_tok *t, const int *ids, int n, bool skip_specials, u
 		p.end[p.n++] = p.bytes.len;
 	}
 	for (int i = 0; i < t->dec.n && p.n; i++)
-		chain(&t->dec.step[i], &p);
+		chain(&t->dec.step[i], i + 1 == t->dec.n, &p);
 	if (p.n)
 		ul_buf_add(out, p.bytes.data ? p.bytes.data : "", p.bytes.len);
 	out->failed |= p.bytes.failed;

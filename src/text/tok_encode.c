@@ -98,12 +98,12 @@ static bool inside_word(const struct tok_text *t, size_t i, size_t j)
 	while (k && ((unsigned char)t->s[--k] & 0xC0) == 0x80)
 		;
 	size_t after = j;
-	return (i && ul_uni_word(ul_utf8_next(t->s, &k), true)) || (j < t->n && ul_uni_word(ul_utf8_next(t->s, &after), true));
+	return (i && ul_uni_word(ul_utf8_next(t->s, &k), UL_WORD_RUST)) || (j < t->n && ul_uni_word(ul_utf8_next(t->s, &after), UL_WORD_RUST));
 }
 
 typedef bool (*piece_fn)(struct tok_enc *e, const struct tok_text *piece);
 
-/* Emits the tokens found and hands what lies between them to `rest`. */
+/* Emits the tokens found (those that take spaces on their right may overlap, as in the reference library) and hands what lies between them to `rest`. */
 static bool cut(struct tok_enc *e, const ul_trie *trie, const struct tok_text *in, piece_fn rest)
 {
 	size_t done = 0, at = 0, i, j;
@@ -113,8 +113,8 @@ static bool cut(struct tok_enc *e, const ul_trie *trie, const struct tok_text *i
 		at = j;
 		if (a->single_word && inside_word(in, i, j))
 			continue;
-		if (a->lstrip && done < i)
-			i = spaces_before(in->s, i, done);
+		if (a->lstrip)
+			i = i > done ? spaces_before(in->s, i, done) : done;
 		if (a->rstrip)
 			j = spaces_after(in->s, in->n, j);
 		if (done < i) {
@@ -122,10 +122,12 @@ static bool cut(struct tok_enc *e, const ul_trie *trie, const struct tok_text *i
 			if (!rest(e, &piece))
 				return false;
 		}
+		done = j;
+		if (i >= j) /* spaces only, which the token before has taken */
+			continue;
 		tok_origin(in, i, j, &from, &to);
 		if (!tok_emit(e, a->id, from, to))
 			return false;
-		done = j;
 	}
 	if (done >= in->n)
 		return true;
@@ -165,27 +167,32 @@ void tok_repair(const char *s, size_t n, struct tok_out *out)
 }
 
 /* Spaces at the edges of a token, written as such or as GPT-2's visible one, are left out of its range. */
-static void trim(const ul_tok *t, ul_ids *ids, int first)
+static void trim(const ul_tok *t, ul_ids *ids, int first, const char *text)
 {
 	for (int i = first; i < ids->n; i++) {
-		const char *s = t->piece[ids->id[i]];
-		int lead = 0, trail = 0, chars = 0, span = ids->end[i] - ids->begin[i];
-		for (size_t k = 0; s && k < t->piece_len[ids->id[i]]; chars++) {
+		const char *s = t->strips[ids->id[i]] ? text + ids->begin[i] : t->piece[ids->id[i]];
+		size_t n = t->strips[ids->id[i]] ? (size_t)(ids->end[i] - ids->begin[i]) : t->piece_len[ids->id[i]];
+		int lead = 0, trail = 0, chars = 0, *begin = &ids->begin[i], *end = &ids->end[i];
+		for (size_t k = 0; s && k < n && k + (size_t)ul_utf8_len((unsigned char)s[k]) <= n; chars++) {
 			uint32_t c = ul_utf8_next(s, &k);
 			bool space = c == 0x120 || ul_uni_space(c);
 			lead += space && lead == chars;
 			trail = space ? trail + 1 : 0;
 		}
-		if (lead == 1 && t->trim_keeps_space && (i == first || ids->begin[i] == 0))
+		if (lead == 1 && t->trim_keeps_space && (i == first || *begin == 0))
 			lead = 0;
-		ids->begin[i] += lead < span ? lead : span;
-		span = ids->end[i] - ids->begin[i];
-		if (ids->end[i] >= trail)
-			ids->end[i] -= trail < span ? trail : span;
+		for (; lead && *begin < *end; lead--) /* by characters of the text */
+			do
+				++*begin;
+			while (*begin < *end && (text[*begin] & 0xC0) == 0x80);
+		for (; trail && *begin < *end; trail--)
+			do
+				--*end;
+			while (*begin < *end && (text[*end] & 0xC0) == 0x80);
 	}
 }
 
-static bool run(struct tok_enc *e, const struct tok_text *in, bool specials)
+static bool run(struct tok_enc *e, const struct tok_text *in, bool specials, const char *text)
 {
 	const ul_tok *t = e->t;
 	for (int i = 0; specials && i < t->n_before; i++)
@@ -195,7 +202,7 @@ static bool run(struct tok_enc *e, const struct tok_text *in, bool specials)
 	if (!cut(e, &t->raw, in, normalize))
 		return false;
 	if (e->offsets && t->trim_offsets)
-		trim(t, e->out, first);
+		trim(t, e->out, first, text);
 	for (int i = 0; specials && i < t->n_after; i++)
 		if (!tok_emit(e, t->after[i], 0, 0))
 			return false;
@@ -216,7 +223,7 @@ bool ul_tok_encode(const ul_tok *t, const char *text, size_t n, int specials, bo
 		in = tok_out_text(&repaired);
 		ok = !repaired.failed || tok_nomem(&e);
 	}
-	ok = ok && run(&e, &in, specials != 0);
+	ok = ok && run(&e, &in, specials != 0, text);
 	if (!ok)
 		out->n = had;
 	tok_out_release(&repaired);

@@ -236,8 +236,12 @@ static bool tokens_out(const ul_tok *t, const char **token, size_t *len, int32_t
 	for (int b = 0; b < 256 && t->byte_fallback; b++)
 		if (t->fallback_id[b] >= 0)
 			type[t->fallback_id[b]] = BYTE;
-	for (int i = 0; i < t->n_added; i++)
-		type[t->added[i].id] = t->added[i].special ? CONTROL : USER;
+	for (int i = 0; i < t->n_added; i++) {
+		const struct tok_added *x = &t->added[i];
+		token[x->id] = x->s;
+		len[x->id] = x->n;
+		type[x->id] = x->special ? CONTROL : USER;
+	}
 	if (t->unk >= 0)
 		type[t->unk] = UNKNOWN;
 	return true;

@@ -39,7 +39,8 @@ static bool reserve_ids(ul_tok *t, int size, ul_err *err)
 	const char **piece = ul_alloc(&t->arena, (size_t)size * sizeof *piece);
 	uint32_t *len = ul_alloc(&t->arena, (size_t)size * sizeof *len);
 	bool *special = ul_alloc(&t->arena, (size_t)size * sizeof *special);
-	if (!piece || !len || !special)
+	bool *strips = ul_alloc(&t->arena, (size_t)size * sizeof *strips);
+	if (!piece || !len || !special || !strips)
 		return ul_nomem(err, (size_t)size * sizeof *piece);
 	for (int i = 0; i < t->size; i++) {
 		piece[i] = t->piece[i];
@@ -49,6 +50,7 @@ static bool reserve_ids(ul_tok *t, int size, ul_err *err)
 	t->piece = piece;
 	t->piece_len = len;
 	t->special = special;
+	t->strips = strips;
 	t->size = size;
 	return true;
 }
@@ -282,6 +284,7 @@ static bool load_added_tokens(ul_tok *t, const json_t *list, ul_err *err)
 		t->piece[a->id] = a->s;
 		t->piece_len[a->id] = (uint32_t)a->n;
 		t->special[a->id] |= a->special;
+		t->strips[a->id] = a->lstrip || a->rstrip;
 	}
 	return true;
 }

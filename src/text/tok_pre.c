@@ -162,8 +162,8 @@ static bool single(const struct tok_step *s, uint32_t c)
 /* 0 word, 1 other, 2 space: \w+|[^\w\s]+ of the Whitespace pre-tokenizer. */
 static int word_class(uint32_t c)
 {
-	return ul_uni_word(c, true) ? 0 : ul_uni_space(c) ? 2
-	                                                  : 1;
+	return ul_uni_word(c, UL_WORD_RUST) ? 0 : ul_uni_space(c) ? 2
+	                                                          : 1;
 }
 
 static bool find_word(struct finder *f, size_t *i, size_t *j)

@@ -223,6 +223,8 @@ static bool place_bytes(struct reader *r)
 {
 	struct tok_steps *pre = &r->t->pre;
 	bool earlier = false;
+	for (int b = 0; b < 256; b++) /* a byte without a token of its own is looked for as its character's bytes */
+		earlier |= r->t->byte_fallback && r->t->byte_id[b] < 0;
 	for (int i = 0; i < r->t->norm.n; i++)
 		earlier |= r->t->norm.step[i].kind == N_BYTES;
 	for (int i = 0; i + 1 < pre->n; i++)

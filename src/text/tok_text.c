@@ -81,6 +81,7 @@ void tok_put_slice(struct tok_out *o, const struct tok_text *t, size_t i, size_t
 	}
 	while (i < j) {
 		size_t len = (size_t)ul_utf8_len((unsigned char)t->s[i]);
+		len = len < j - i ? len : j - i; /* a decoder's text may end in the middle of a character */
 		tok_put(o, t->s + i, len, t->base + (int)i, t->base + (int)(i + len));
 		i += len;
 	}

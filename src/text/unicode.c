@@ -45,13 +45,15 @@ static bool alphabetic_symbol(uint32_t c)
 	       (c >= 0x1F170 && c <= 0x1F189);
 }
 
-bool ul_uni_word(uint32_t c, bool rust)
+bool ul_uni_word(uint32_t c, enum ul_word which)
 {
 	if (c < 0x80)
 		return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 	if (ul_uni_mask(c) & (UL_GC_LETTER | UL_GC_MARK | UL_GC(ND) | UL_GC(NL) | UL_GC(PC)))
 		return true;
-	if (rust ? c == 0x200C || c == 0x200D : c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0xBC && c <= 0xBE))
+	if (which == UL_WORD_RUST && (c == 0x200C || c == 0x200D))
+		return true;
+	if (which == UL_WORD_BARE && (c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0xBC && c <= 0xBE)))
 		return true;
 	return alphabetic_symbol(c);
 }

@@ -67,7 +67,11 @@ static inline unsigned ul_uni_mask(uint32_t c)
 	return 1u << ul_uni_category(c);
 }
 bool ul_uni_space(uint32_t c); /* White_Space: \s and Rust's is_whitespace */
-bool ul_uni_word(uint32_t c, bool rust); /* \w of Oniguruma, or of Rust's regex crate */
+/* \w as three programs see it: Oniguruma outside and inside brackets, and Rust's regex crate. */
+enum ul_word { UL_WORD_BARE,
+	UL_WORD_CLASS,
+	UL_WORD_RUST };
+bool ul_uni_word(uint32_t c, enum ul_word which);
 bool ul_uni_numeric(uint32_t c); /* Rust's is_numeric, Unicode 17 */
 bool ul_uni_punctuation(uint32_t c); /* Unicode 8 and the ASCII symbols */
 bool ul_uni_mark(uint32_t c); /* Unicode 9 */
