@@ -120,7 +120,7 @@ static bool on_count(void *ud, int prompt, int sample, int id)
 
 static void print_json(struct work *w, const ul_gen *g)
 {
-	static const char *const finish[] = {"length", "eos", "stop", "context"};
+	static const char *const finish[] = {"length", "eos", "stop", "context", "doubt"};
 	const ul_ids *p = &w->prompt[g->prompt];
 	const char *said = w->o->data ? (w->d.row[g->prompt].text ? w->d.row[g->prompt].text : w->d.row[g->prompt].prompt) : w->o->prompt;
 	json_t *prompt = said ? ul_work_text(said, strlen(said)) : ul_work_ids(p->id, p->n);

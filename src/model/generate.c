@@ -215,9 +215,26 @@ static bool finish(struct job *j, struct seq *s, int n, enum ul_finish how, ul_e
 {
 	ul_gen *g = &j->out[(int64_t)s->prompt * j->samples + s->sample];
 	*g = (ul_gen){.prompt = s->prompt, .sample = s->sample, .ids = s->ids, .n = n, .finish = how};
+	g->token_logp = ul_alloc(j->a, (size_t)(n + 1) * sizeof *g->token_logp);
+	if (!g->token_logp)
+		return ul_nomem(err, (size_t)n * sizeof *g->token_logp);
 	for (int i = 0; i < n; i++)
-		g->logp += s->logp[i];
+		g->logp += g->token_logp[i] = s->logp[i];
 	return ul_gen_finish(j->m, j->c, &j->prompt[s->prompt], g, j->a, err);
+}
+
+/* Recitation is sure of every token; a model that has come to the end of what it remembers is not. */
+static bool doubts(const ul_gen_config *c, const struct seq *s, int *keep)
+{
+	enum { WINDOW = 8 };
+	double sum = 0;
+	if (c->doubt >= 0 || s->n < c->doubt_from + WINDOW)
+		return false;
+	for (int i = s->n - WINDOW; i < s->n; i++)
+		sum += s->logp[i];
+	for (*keep = s->n - WINDOW; s->logp[*keep] >= c->doubt && *keep < s->n - 1; ++*keep)
+		;
+	return sum < WINDOW * c->doubt;
 }
 
 /* Takes the chosen token; *over when the sequence has ended with it. */
@@ -235,6 +252,8 @@ static bool accept(struct job *j, struct seq *s, bool *over, ul_err *err)
 		return ul_fail(err, "interrupted");
 	if (ul_gen_stopped(j->m, j->c, &j->prompt[s->prompt], s->ids, s->n, &keep))
 		return finish(j, s, keep, UL_FINISH_STOP, err);
+	if (doubts(j->c, s, &keep))
+		return finish(j, s, keep, UL_FINISH_DOUBT, err);
 	if (s->n == j->c->max_new)
 		return finish(j, s, s->n, UL_FINISH_LENGTH, err);
 	if (j->prompt[s->prompt].n + s->n >= j->m->cfg.context)

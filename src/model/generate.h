@@ -17,22 +17,28 @@ typedef struct ul_gen_config {
 	int samples; /* per prompt; with beams: how many of the best beams are returned */
 	const char *const *stop; /* strings, NULL-terminated, or NULL; the text is cut before them */
 	bool ignore_eos;
+	double doubt; /* below 0: a sequence ends once its last 8 tokens are less probable than this on average, in front of the first of them that is; 0 = off */
+	int doubt_from; /* tokens that are not held against it: a hot beginning */
 	uint64_t seed; /* stream (seed, "generate", prompt · 65536 + sample) */
 	int batch; /* sequences decoded together, 0 = by memory; no result depends on it but by rounding of the backend */
 	bool (*on_token)(void *ud, int prompt, int sample, int id); /* streaming; false stops; or NULL. Beams call it once a prompt, with id -1 */
 	void *ud;
 } ul_gen_config;
 
-enum ul_finish { UL_FINISH_LENGTH,
+enum ul_finish {
+	UL_FINISH_LENGTH,
 	UL_FINISH_EOS,
 	UL_FINISH_STOP,
-	UL_FINISH_CONTEXT };
+	UL_FINISH_CONTEXT,
+	UL_FINISH_DOUBT,
+};
 
 typedef struct ul_gen { /* one continuation, prompt excluded; the token that ended it (end of text) is not among the ids */
 	int prompt, sample;
 	int *ids, n;
 	char *text; /* special tokens written out; NULL without a tokenizer */
 	double logp; /* sum over ids */
+	double *token_logp; /* [n], NULL from beams */
 	enum ul_finish finish;
 } ul_gen;
 
