@@ -49,6 +49,7 @@ ul_model *ul_model_init(const ul_job_config *c, const char *map, uint64_t seed, 
 /* recipe.c: what lies in DIR/state of an unfinished run. The caller owns the object. */
 json_t *ul_recipe_read(const char *dir, ul_err *err);
 bool ul_recipe_make(ul_job *j, const char *method, ul_err *err);
+bool ul_recipe_same_data(const ul_job *j, ul_err *err); /* resuming: the files hold what they held */
 /* With the setting "resume": the settings of the recipe take the place of the given ones, which must not contradict them. */
 bool ul_recipe_apply(ul_job *j, const char *method, ul_err *err);
 
@@ -59,6 +60,8 @@ void ul_folder_undo(ul_job *j); /* what folder_open began is gone again: the run
 bool ul_folder_finish(ul_job *j, ul_err *err); /* state and generated rows removed */
 bool ul_folder_clean(const char *dir, int *removed, ul_err *err);
 bool ul_rows_write(const ul_dataset *d, const char *path, ul_err *err); /* forget.jsonl */
+
+bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err); /* --retain self */
 
 /* record.c */
 bool ul_record_write(ul_job *j, ul_err *err); /* run.json */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* run.json goes first: without it a folder is no result. */
-static const char *const ours[] = {"run.json", "model", "adapter", "state", "journal.jsonl", "forget.jsonl", "scores.json", "scores.jsonl", "report.html"};
+static const char *const ours[] = {"run.json", "model", "adapter", "state", "journal.jsonl", "forget.jsonl", "retain.jsonl", "scores.json", "scores.jsonl", "report.html"};
 enum { OURS = sizeof ours / sizeof ours[0] };
 
 static bool known(const char *name)
@@ -119,7 +119,7 @@ void ul_folder_undo(ul_job *j)
 bool ul_folder_finish(ul_job *j, ul_err *err)
 {
 	int removed = 0;
-	if (j->source && !j->cfg.keep_data && !remove_entry(j->cfg.output, "forget.jsonl", &removed, err)) {
+	if (!j->cfg.keep_data && ((j->source && !remove_entry(j->cfg.output, "forget.jsonl", &removed, err)) || !remove_entry(j->cfg.output, "retain.jsonl", &removed, err))) {
 		return false;
 	}
 	if (!j->source && j->cfg.keep_data && j->run.data[UL_FORGET]) {
@@ -145,7 +145,7 @@ bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
 	ul_stage_sweep(dir);
 	/* Of a finished run only a state that was left behind: its forget.jsonl was kept on request. */
 	ok = ok && remove_entry(dir, "state", removed, err);
-	ok = ok && (done || remove_entry(dir, "forget.jsonl", removed, err));
+	ok = ok && (done || (remove_entry(dir, "forget.jsonl", removed, err) && remove_entry(dir, "retain.jsonl", removed, err)));
 	ul_arena_release(&a);
 	return ok;
 }

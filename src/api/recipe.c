@@ -30,6 +30,29 @@ json_t *ul_recipe_read(const char *dir, ul_err *err)
 	return recipe;
 }
 
+/* SHA-256 of the files that rows were read from, in the order of the streams. */
+static json_t *hashes(const ul_job *j)
+{
+	json_t *a = json_array();
+	for (int s = 0; s < UL_STREAMS; s++) {
+		if (j->data[s].path) {
+			json_array_append_new(a, json_string(j->data[s].sha256));
+		}
+	}
+	return a;
+}
+
+bool ul_recipe_same_data(const ul_job *j, ul_err *err)
+{
+	if (!j->cfg.resume) {
+		return true;
+	}
+	json_t *old = ul_recipe_read(j->cfg.resume, err);
+	bool ok = old && json_equal(json_object_get(old, "data"), json_object_get(j->recipe, "data"));
+	json_decref(old);
+	return ok || ul_fail(err, "the data files have changed since the run in %s began", j->cfg.resume);
+}
+
 bool ul_recipe_make(ul_job *j, const char *method, ul_err *err)
 {
 	json_t *settings = json_object();
@@ -46,6 +69,7 @@ bool ul_recipe_make(ul_job *j, const char *method, ul_err *err)
 	if (method) {
 		json_object_set_new(j->recipe, "method", json_string(method));
 	}
+	json_object_set_new(j->recipe, "data", hashes(j));
 	if (j->run.model && !j->cfg.init) {
 		char *path = j->run.model->path ? realpath(j->run.model->path, NULL) : NULL;
 		if (!ul_model_hash(j->run.model, err)) {

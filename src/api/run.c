@@ -23,7 +23,7 @@ const ul_opt ul_run_job_opts[] = {
         {"forget", UL_OPT_TEXT, AT(forget), NULL, 0, 0, NULL, "rows to forget", "F"},
         {"source", UL_OPT_TEXT, AT(source), NULL, 0, 0, NULL, "or where they come from instead (`unlearn sources`)", "NAME"},
         {"subjects", UL_OPT_TEXT, AT(subjects), NULL, 0, 0, NULL, "file of names a source is limited to", "F"},
-        {"retain", UL_OPT_TEXT, AT(retain), NULL, 0, 0, NULL, "rows to keep", "F"},
+        {"retain", UL_OPT_TEXT, AT(retain), NULL, 0, 0, NULL, "rows to keep; self lets the model write its own", "F"},
         {"keep-data", UL_OPT_BOOL, AT(keep_data), "no", 0, 0, NULL, "leave generated rows in the run folder as forget.jsonl", NULL},
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "the run folder (also -o)", "DIR"},
         {"resume", UL_OPT_TEXT, AT(resume), NULL, 0, 0, NULL, "go on with the unfinished run in this folder", "DIR"},
@@ -126,6 +126,11 @@ static bool read_rows(ul_job *j, enum ul_stream s, const char *path, ul_err *err
 	return true;
 }
 
+static bool writes_itself(const ul_job *j)
+{
+	return j->cfg.retain && !strcmp(j->cfg.retain, "self");
+}
+
 static bool read_files(ul_job *j, ul_err *err)
 {
 	const ul_job_config *c = &j->cfg;
@@ -138,23 +143,22 @@ static bool read_files(ul_job *j, ul_err *err)
 	if (c->forget && j->source) {
 		return ul_fail(err, "--forget and --source are two ways to say what to forget: give one");
 	}
-	if (c->retain && !strcmp(c->retain, "self")) {
-		ul_fail(err, "--retain self: rows written by the model itself are not available in this version");
-		ul_hint(err, "give retain rows as a file, or none: pscu holds the rest of each row by itself");
-		return false;
-	}
-	return (!rows || read_rows(j, UL_FORGET, rows, err)) && (!c->retain || read_rows(j, UL_RETAIN, c->retain, err));
+	return (!rows || read_rows(j, UL_FORGET, rows, err)) && (!c->retain || writes_itself(j) || read_rows(j, UL_RETAIN, c->retain, err));
 }
 
-/* Rows that a source makes; a resumed run reads those it made before. */
-static bool make_rows(ul_job *j, const ul_progress *p, ul_err *err)
+/* Rows that a source makes, or the model itself; a resumed run reads those it made before. */
+static bool made_before(ul_job *j, enum ul_stream s, const char *path, bool *found, ul_err *err)
+{
+	*found = j->cfg.resume && path && ul_file_exists(path);
+	return !*found || read_rows(j, s, path, err);
+}
+
+static bool make_forget(ul_job *j, const ul_progress *p, ul_err *err)
 {
 	const char *path = j->run.dir ? ul_path_join(&j->arena, j->run.dir, "forget.jsonl") : NULL;
-	if (!j->source) {
-		return true;
-	}
-	if (j->cfg.resume && path && ul_file_exists(path)) {
-		return read_rows(j, UL_FORGET, path, err);
+	bool found;
+	if (!made_before(j, UL_FORGET, path, &found, err) || found) {
+		return found;
 	}
 	ul_source_job job = {.model = j->run.model, .config = j->source_config, .seed = (uint64_t)j->run.train.seed, .subjects = j->cfg.subjects, .progress = p, .out = &j->data[UL_FORGET], .summary = j->summary};
 	if (!j->source->make(&job, err)) {
@@ -165,6 +169,21 @@ static bool make_rows(ul_job *j, const ul_progress *p, ul_err *err)
 	}
 	j->run.data[UL_FORGET] = &j->data[UL_FORGET];
 	return !path || ul_rows_write(&j->data[UL_FORGET], path, err);
+}
+
+static bool make_retain(ul_job *j, const ul_progress *p, ul_err *err)
+{
+	const char *path = j->run.dir ? ul_path_join(&j->arena, j->run.dir, "retain.jsonl") : NULL;
+	bool found;
+	if (!made_before(j, UL_RETAIN, path, &found, err) || found) {
+		return found;
+	}
+	return ul_self_rows(j, p, err) && (!path || ul_rows_write(&j->data[UL_RETAIN], path, err));
+}
+
+static bool make_rows(ul_job *j, const ul_progress *p, ul_err *err)
+{
+	return (!j->source || make_forget(j, p, err)) && (!writes_itself(j) || make_retain(j, p, err));
 }
 
 static void note_overlap(ul_job *j, const ul_progress *p)
@@ -202,7 +221,7 @@ static bool fill_job(ul_job *j, const char *method, const ul_setting *s, size_t 
 		return false;
 	}
 	j->summary = json_object();
-	return read_files(j, err) && ul_recipe_make(j, method, err);
+	return read_files(j, err) && ul_recipe_make(j, method, err) && ul_recipe_same_data(j, err);
 }
 
 static ul_run *new_job(ul_model *m, const ul_method *method, const char *name, const ul_setting *s, size_t n, ul_err *err)

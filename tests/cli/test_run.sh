@@ -92,6 +92,10 @@ test_run__stops_and_resumes() {
 	has "$(cat "$TMP/err")" "--resume"
 	[ -e "$TMP/cut/state/state.safetensors" ] || fail "no state was left"
 	refuses "has steps 100000, not 7" $U run --resume "$TMP/cut" --steps 7
+	refuses "uses the method graddiff, not npo" $U run --resume "$TMP/cut" --method npo
+	cp "$TMP/forget.jsonl" "$TMP/keep" && tail -n 3 "$TMP/keep" >"$TMP/forget.jsonl"
+	refuses "have changed" $U run --resume "$TMP/cut"
+	cp "$TMP/keep" "$TMP/forget.jsonl"
 	exits 0 $U clean "$TMP/cut"
 	[ ! -e "$TMP/cut/state" ] || fail "clean left the state"
 	refuses "no state to resume" $U run --resume "$TMP/cut"
@@ -143,4 +147,21 @@ test_run__counts_overlap() {
 	exits 0 $U run $M --method graddiff --forget "$TMP/forget.jsonl" --retain "$TMP/mixed.jsonl" -o "$TMP/out1" --steps 1
 	has "$(cat "$TMP/err")" "also stand in the retain data"
 	same "$(key "$TMP/out1/run.json" forget_retain_overlap)" 3
+}
+
+# Data-free: rows drawn from the model, retain rows written by it; kept only when asked for.
+test_run__without_data() {
+	for i in 1 2 3 4 5 6; do
+		echo "{\"text\": \"You can reach Ada Quill at ada.quill$i@example.org or call 555-010$i any day.\"}"
+		echo "{\"text\": \"The lamp number $i stands in the hall of the old house by the river.\"}"
+	done >"$TMP/data.jsonl"
+	exits 0 $U train --init llama-tiny --train-tokenizer 320 --data "$TMP/data.jsonl" -o "$TMP/m" --steps 120 --batch 12 --lr 3e-3 --eos all --quiet
+	exits 0 $U run "$TMP/m" --method pscu --source sample --n 8 --tries 64 --retain self -o "$TMP/r" --steps 2 --quiet --keep-data
+	same "$(ls "$TMP/r" | tr '\n' ' ')" "adapter forget.jsonl journal.jsonl retain.jsonl run.json "
+	has "$(head -1 "$TMP/r/forget.jsonl")" '"spans"'
+	has "$(head -1 "$TMP/r/retain.jsonl")" '"self"'
+	[ "$(grep -c '@example.org' "$TMP/r/retain.jsonl")" = 0 ] || fail "personal data among the rows to keep"
+	has "$(head -1 "$TMP/r/journal.jsonl")" '"private"'
+	exits 0 $U run "$TMP/m" --method pscu --source sample --n 8 --tries 64 -o "$TMP/r2" --steps 2 --quiet
+	[ ! -e "$TMP/r2/forget.jsonl" ] || fail "generated personal data were left behind"
 }

@@ -1,0 +1,68 @@
+/*
+ * self.c: --retain self: rows that the model writes itself before the run, to be held while it forgets. What the recognisers take
+ * for personal data is left out, so that a run does not hold what it is to forget.
+ */
+#include "api/api.h"
+#include "text/recognise.h"
+
+#include <string.h>
+
+enum { SELF_TOKENS = 96,
+	SELF_ROWS = 256,
+	SELF_SHORTEST = 24 /* bytes: less says nothing about a language */ };
+
+static bool seen(const ul_dataset *d, const char *text)
+{
+	for (int i = 0; i < d->n; i++) {
+		if (!strcmp(d->row[i].text, text)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool add(ul_dataset *d, const ul_gen *g, int64_t seed, ul_err *err)
+{
+	ul_buf text = {0};
+	ul_finding f;
+	size_t n = strlen(g->text ? g->text : "");
+	ul_utf8_mend(g->text ? g->text : "", n, &text);
+	bool good = text.data && text.len >= SELF_SHORTEST && ul_recognise(text.data, text.len, 0, NULL, &f, 1) == 0 && !seen(d, text.data);
+	json_t *record = good ? json_pack("{s:s, s:{s:s, s:I, s:i}}", "text", text.data, "source", "name", "self", "seed", (json_int_t)seed, "draw", g->sample) : NULL;
+	bool ok = !good || (record ? ul_dataset_add(d, record, err) : ul_nomem(err, n));
+	json_decref(record);
+	ul_buf_release(&text);
+	return ok;
+}
+
+bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err)
+{
+	ul_run *r = &j->run;
+	ul_arena a = {0};
+	ul_ids start = {0};
+	ul_gen *g = NULL;
+	int want = r->data[UL_FORGET]->n < SELF_ROWS ? r->data[UL_FORGET]->n : SELF_ROWS;
+	ul_gen_config c = ul_gen_greedy(SELF_TOKENS);
+	c.temperature = 1;
+	c.samples = 2 * want;
+	c.seed = (uint64_t)r->train.seed ^ 0x73656c66u; /* not the draws of a source with the same seed */
+	if (!r->model->tok) {
+		return ul_fail(err, "--retain self: %s has no tokenizer, and rows it writes are texts", r->model->path ? r->model->path : "the model");
+	}
+	if (p && p->note) {
+		p->note(p->ud, "the model writes its own retain rows");
+	}
+	bool ok = ul_text_encode(r->model, "", 0, &start, err) && ul_generate(r->model, &start, 1, &c, &a, &g, err);
+	for (int i = 0; ok && i < c.samples && j->data[UL_RETAIN].n < want; i++) {
+		ok = add(&j->data[UL_RETAIN], &g[i], r->train.seed, err);
+	}
+	if (ok && j->data[UL_RETAIN].n == 0) {
+		ok = ul_fail(err, "--retain self: none of %d texts the model wrote is free of personal data", c.samples);
+	}
+	ul_ids_release(&start);
+	ul_arena_release(&a);
+	if (ok) {
+		r->data[UL_RETAIN] = &j->data[UL_RETAIN];
+	}
+	return ok;
+}
