@@ -277,7 +277,7 @@ static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
 		ok = ul_loop_begin(r, err);
 	}
 	j->trained_tensors = r->params;
-	for (int i = 0; i < r->params; i++) {
+	for (int i = 0; ok && i < r->params; i++) {
 		j->trained += (int64_t)r->param[i]->rows * r->param[i]->cols;
 	}
 	ok = ok && (j->cfg.resume ? ul_state_load(r, j->cfg.resume, err) : !r->dir || ul_state_save(r, err));
