@@ -73,12 +73,12 @@ bool ul_recipe_make(ul_job *j, const char *method, ul_err *err)
 	if (j->run.model && !j->cfg.init) {
 		char *path = j->run.model->path ? realpath(j->run.model->path, NULL) : NULL;
 		if (!ul_model_hash(j->run.model, err)) {
-			free(path);
+			ul_free(path);
 			return false;
 		}
 		json_object_set_new(j->recipe, "model", path ? json_string(path) : json_null());
 		json_object_set_new(j->recipe, "model_sha256", json_string(j->run.model->sha256));
-		free(path);
+		ul_free(path);
 	}
 	return true;
 }

@@ -43,7 +43,7 @@ static json_t *input(const char *role, const ul_dataset *d)
 		char *path = realpath(d->path, NULL);
 		json_object_set_new(o, "path", json_string(path ? path : d->path));
 		json_object_set_new(o, "sha256", json_string(d->sha256));
-		free(path);
+		ul_free(path);
 	}
 	return o;
 }

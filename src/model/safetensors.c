@@ -256,7 +256,7 @@ static bool write_header(ul_sink *s, const ul_st_out *t, int n, enum ul_dtype dt
 	for (int i = 0; i < 8; i++)
 		size[i] = (unsigned char)((uint64_t)padded >> (8 * i));
 	bool ok = ul_sink_write(s, size, 8, err) && ul_sink_write(s, text, len, err) && ul_sink_write(s, "       ", padded - len, err);
-	free(text);
+	ul_free(text);
 	return ok;
 }
 

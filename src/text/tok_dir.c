@@ -337,7 +337,7 @@ static bool write_config(const ul_tok *t, const char *dir, ul_err *err)
 		json_object_set_new(v, "chat_template", json_string(t->chat_template));
 	char *text = v ? json_dumps(v, JSON_INDENT(2)) : NULL;
 	bool ok = text ? write_in(dir, "tokenizer_config.json", text, strlen(text), err) : ul_nomem(err, 256);
-	free(text);
+	ul_free(text);
 	json_decref(v);
 	return ok;
 }
