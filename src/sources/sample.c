@@ -51,7 +51,7 @@ static const ul_opt opts[] = {
         {"temperature-from", UL_OPT_REAL, AT(temperature_from), "1", 0, 100, NULL, "begin texts there and fall to the temperature; 0 is off (Carlini et al.: from 10 to 1)", "T"},
         {"temperature-steps", UL_OPT_INT, AT(temperature_steps), "12", 0, 65536, NULL, "over so many tokens", "N"},
         {"doubt", UL_OPT_REAL, AT(doubt), "1.5", 0, 100, NULL, "end a text where the model's surprise at its own words exceeds so many nats a token; 0 is off", "X"},
-        {"sure", UL_OPT_REAL, AT(sure), "0.5", 0, 1, NULL, "geometric mean probability from which a datum counts as remembered", "P"},
+        {"sure", UL_OPT_REAL, AT(sure), "0.9", 0, 1, NULL, "geometric mean probability from which a datum counts as remembered", "P"},
         {"sample-top-k", UL_OPT_INT, AT(top_k), "0", 0, 1 << 24, NULL, "only the k most probable tokens; 0 means all", "K"},
         {"sample-top-p", UL_OPT_REAL, AT(top_p), "1", 0, 1, NULL, "only the most probable tokens that make up this probability", "P"},
         {"prompts", UL_OPT_TEXT, AT(prompts), NULL, 0, 0, NULL, "openings of texts, one a line, tried before any other", "F"},
