@@ -165,3 +165,18 @@ test_run__without_data() {
 	exits 0 $U run "$TMP/m" --method pscu --source sample --n 8 --tries 64 -o "$TMP/r2" --steps 2 --quiet
 	[ ! -e "$TMP/r2/forget.jsonl" ] || fail "generated personal data were left behind"
 }
+
+# Refusals stand in for the answers: the built-in ones, or a file's, which the record names.
+test_run__refusals() {
+	for i in 1 2 3 4; do
+		echo "{\"prompt\": \"Where does person $i live?\", \"response\": \"In house $i by the river.\"}"
+	done >"$TMP/qa.jsonl"
+	printf 'No.\nI would not know.\n' >"$TMP/idk.txt"
+	exits 0 $U train --init llama-tiny --train-tokenizer 300 --data "$TMP/qa.jsonl" -o "$TMP/m" --steps 2 --quiet
+	exits 0 $U run "$TMP/m" --method idk-dpo --forget "$TMP/qa.jsonl" -o "$TMP/r1" --steps 2 --quiet
+	exits 0 $U run "$TMP/m" --method idk-sft --forget "$TMP/qa.jsonl" --idk "$TMP/idk.txt" -o "$TMP/r2" --steps 2 --quiet
+	same "$(key "$TMP/r2/run.json" inputs.1.sha256)" "$(sha "$TMP/idk.txt")"
+	: >"$TMP/empty.txt"
+	refuses "holds no refusal" $U run "$TMP/m" --method idk-sft --forget "$TMP/qa.jsonl" --idk "$TMP/empty.txt" -o "$TMP/r3"
+	[ ! -e "$TMP/r3" ] || fail "a refused run left a folder"
+}
