@@ -4,6 +4,7 @@
  */
 #include "api/api.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,14 +72,12 @@ bool ul_recipe_make(ul_job *j, const char *method, ul_err *err)
 	}
 	json_object_set_new(j->recipe, "data", hashes(j));
 	if (j->run.model && !j->cfg.init) {
-		char *path = j->run.model->path ? realpath(j->run.model->path, NULL) : NULL;
+		char buffer[PATH_MAX], *path = j->run.model->path ? realpath(j->run.model->path, buffer) : NULL;
 		if (!ul_model_hash(j->run.model, err)) {
-			ul_free(path);
 			return false;
 		}
 		json_object_set_new(j->recipe, "model", path ? json_string(path) : json_null());
 		json_object_set_new(j->recipe, "model_sha256", json_string(j->run.model->sha256));
-		ul_free(path);
 	}
 	return true;
 }

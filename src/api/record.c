@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "tensor/backend.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -40,10 +41,9 @@ static json_t *input(const char *role, const ul_dataset *d)
 {
 	json_t *o = json_pack("{s:s, s:i, s:I, s:I, s:i}", "role", role, "rows", d->n, "tokens", (json_int_t)d->tokens, "labels", (json_int_t)d->labels, "cut", d->cut);
 	if (d->path) {
-		char *path = realpath(d->path, NULL);
+		char buffer[PATH_MAX], *path = realpath(d->path, buffer);
 		json_object_set_new(o, "path", json_string(path ? path : d->path));
 		json_object_set_new(o, "sha256", json_string(d->sha256));
-		ul_free(path);
 	}
 	return o;
 }
