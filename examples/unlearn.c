@@ -1,7 +1,7 @@
 /*
  * unlearn.c: a model forgets the rows of a file, through the library.
  *
- *     cc -o unlearn-example examples/unlearn.c $(pkg-config --cflags --libs libunlearn)
+ *     cc -o unlearn-example examples/unlearn.c $(pkg-config --cflags --libs unlearn)
  *     ./unlearn-example MODEL forget.jsonl retain.jsonl OUT
  *
  * Settings are those of the command line: `unlearn help run` and `unlearn methods npo` list them.

@@ -105,6 +105,7 @@ ul_val *ul_recompute(ul_val *x, ul_body body, const void *ud)
 	ul_val stand_in = *x; /* at the depth of the block; operators may point to it no longer than the block lasts */
 	stand_in.depth = t->depth + 1;
 	t->run = UL_RUN_FIRST;
+	t->comes_back = outer.record;
 	t->record = false;
 	t->depth++;
 	t->keep = outer.record && !t->recompute ? &b->keep : NULL;

@@ -103,7 +103,7 @@ ul_val *ul_node_of(ul_tape *t, int rows, int cols, bool needs, void *data)
 {
 	ul_val *y = make(t, rows, cols, data);
 
-	y->needs_grad = needs && !t->failed && (t->record || t->run == UL_RUN_FIRST);
+	y->needs_grad = needs && !t->failed && (t->record || (t->run == UL_RUN_FIRST && t->comes_back));
 	return y;
 }
 

@@ -118,6 +118,7 @@ struct ul_tape {
 	struct ul_turns *turns;
 	struct ul_keep *keep;        /* inside a block: products to keep, or kept ones to use again */
 	enum { UL_RUN_PLAIN, UL_RUN_FIRST, UL_RUN_AGAIN } run;
+	bool comes_back; /* in the first run of a block: the tape around it records, so gradients will be asked for */
 	int depth;
 	struct ul_spare *spare;      /* gradients whose value is done with, by size */
 	ul_val lost;       /* what operators return once memory has run out */
