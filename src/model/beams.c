@@ -13,6 +13,7 @@ struct beam {
 	int *ids; /* [max_new] */
 	double logp;
 	enum ul_finish finish;
+	size_t cut; /* of the text */
 };
 
 struct option { /* one beam longer by one token */
@@ -42,8 +43,13 @@ static int by_logp(const void *x, const void *y)
 	return a->beam != b->beam ? a->beam - b->beam : a->id - b->id;
 }
 
+static ul_gen_stop whole(int n)
+{
+	return (ul_gen_stop){.keep = n, .cut = SIZE_MAX};
+}
+
 /* Keeps the best `width` of those that have ended, in order; earlier ones stay in front of equals. */
-static void keep_done(struct search *s, const struct beam *b, int n, double logp, enum ul_finish how)
+static void keep_done(struct search *s, const struct beam *b, ul_gen_stop end, double logp, enum ul_finish how)
 {
 	int at = s->dones;
 	while (at > 0 && s->done[at - 1].logp < logp)
@@ -54,8 +60,8 @@ static void keep_done(struct search *s, const struct beam *b, int n, double logp
 		s->dones--;
 	int *ids = s->done[s->dones].ids; /* the buffer of the one that falls out */
 	memmove(&s->done[at + 1], &s->done[at], (size_t)(s->dones - at) * sizeof *s->done);
-	memcpy(ids, b->ids, (size_t)n * sizeof *ids);
-	s->done[at] = (struct beam){.n = n, .ids = ids, .logp = logp, .finish = how};
+	memcpy(ids, b->ids, (size_t)end.keep * sizeof *ids);
+	s->done[at] = (struct beam){.n = end.keep, .ids = ids, .logp = logp, .finish = how, .cut = end.cut};
 	s->dones++;
 }
 
@@ -105,17 +111,17 @@ static bool step(struct search *s, int *parent, bool *over, ul_err *err)
 		const struct option *o = &s->option[i];
 		const struct beam *b = &s->live[o->beam];
 		struct beam *x = &s->next[lives];
-		int keep;
 		if (ul_gen_is_eos(s->m, s->c, o->id)) {
-			keep_done(s, b, b->n, o->logp, UL_FINISH_EOS);
+			keep_done(s, b, whole(b->n), o->logp, UL_FINISH_EOS);
 			continue;
 		}
 		memcpy(x->ids, b->ids, (size_t)b->n * sizeof *x->ids);
 		x->ids[b->n] = o->id;
 		x->n = b->n + 1;
 		x->logp = o->logp;
-		if (ul_gen_stopped(s->m, s->c, s->prompt, x->ids, x->n, &keep)) {
-			keep_done(s, x, keep, x->logp, UL_FINISH_STOP);
+		ul_gen_stop stop = ul_gen_stopped(s->m, s->c, s->prompt, x->ids, x->n);
+		if (stop.found) {
+			keep_done(s, x, stop, x->logp, UL_FINISH_STOP);
 			continue;
 		}
 		parent[lives++] = o->beam;
@@ -125,7 +131,7 @@ static bool step(struct search *s, int *parent, bool *over, ul_err *err)
 		end = s->next[0].n == s->c->max_new || s->prompt->n + s->next[0].n >= s->m->cfg.context;
 	}
 	for (int i = 0; end && i < lives; i++)
-		keep_done(s, &s->next[i], s->next[i].n, s->next[i].logp, s->next[i].n == s->c->max_new ? UL_FINISH_LENGTH : UL_FINISH_CONTEXT);
+		keep_done(s, &s->next[i], whole(s->next[i].n), s->next[i].logp, s->next[i].n == s->c->max_new ? UL_FINISH_LENGTH : UL_FINISH_CONTEXT);
 	*over = end || lives == 0 || (s->dones == s->width && s->done[s->dones - 1].logp >= s->next[0].logp);
 	struct beam *swap = s->live;
 	s->live = s->next;
@@ -191,7 +197,7 @@ bool ul_generate_beams(ul_model *m, const ul_ids *prompt, int n, const ul_gen_co
 			*g = (ul_gen){.prompt = i, .sample = b};
 			if (b < s.dones) /* a vocabulary smaller than the beam may not fill it: an empty text then */
 				*g = (ul_gen){.prompt = i, .sample = b, .ids = s.done[b].ids, .n = s.done[b].n, .logp = s.done[b].logp, .finish = s.done[b].finish};
-			ok = ul_gen_finish(m, c, s.prompt, g, a, err);
+			ok = ul_gen_finish(m, s.prompt, g, b < s.dones ? s.done[b].cut : SIZE_MAX, a, err);
 		}
 		if (ok && c->on_token && !c->on_token(c->ud, i, 0, -1))
 			ok = ul_fail(err, "interrupted");

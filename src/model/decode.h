@@ -45,10 +45,14 @@ int ul_choose_best(const float *logits, int vocab, int k, ul_choice *out, float 
 /* ---- how a continuation ends (generate.c) ---- */
 
 bool ul_gen_is_eos(const ul_model *m, const ul_gen_config *c, int id);
-/* Does the text of ids hold a stop string? Then *keep is how many ids it takes to write what stands before it. */
-bool ul_gen_stopped(const ul_model *m, const ul_gen_config *c, const ul_ids *prompt, const int *ids, int n, int *keep);
-/* Fills ids, text and finish of a result in arena a. */
-bool ul_gen_finish(const ul_model *m, const ul_gen_config *c, const ul_ids *prompt, ul_gen *g, ul_arena *a, ul_err *err);
+typedef struct ul_gen_stop { /* a stop string in the text of some ids */
+	bool found;
+	int keep; /* ids that it takes to write what stands before it */
+	size_t cut; /* where it begins: the last of those ids may write more */
+} ul_gen_stop;
+ul_gen_stop ul_gen_stopped(const ul_model *m, const ul_gen_config *c, const ul_ids *prompt, const int *ids, int n);
+/* Copies the ids of a result into arena a and writes its text, up to byte `cut`. */
+bool ul_gen_finish(const ul_model *m, const ul_ids *prompt, ul_gen *g, size_t cut, ul_arena *a, ul_err *err);
 
 bool ul_generate_beams(ul_model *m, const ul_ids *prompt, int n, const ul_gen_config *c, ul_arena *a, ul_gen *out, ul_err *err);
 

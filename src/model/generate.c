@@ -91,40 +91,41 @@ static size_t find_stop(const ul_gen_config *c, const ul_buf *s)
 	return first;
 }
 
-bool ul_gen_stopped(const ul_model *m, const ul_gen_config *c, const ul_ids *prompt, const int *ids, int n, int *keep)
+ul_gen_stop ul_gen_stopped(const ul_model *m, const ul_gen_config *c, const ul_ids *prompt, const int *ids, int n)
 {
+	ul_gen_stop s = {.keep = n, .cut = SIZE_MAX};
 	if (!c->stop || !m->tok)
-		return false;
+		return s;
 	ul_buf text = {0};
 	ul_gen_text(m->tok, prompt->id, prompt->n, ids, n, &text);
-	size_t cut = find_stop(c, &text);
-	for (*keep = n; cut != SIZE_MAX && *keep > 0; --*keep) { /* ids that are needed to write what stands before it */
+	s.cut = find_stop(c, &text);
+	s.found = s.cut != SIZE_MAX;
+	for (; s.found && s.keep > 0; s.keep--) {
 		text.len = 0;
-		ul_gen_text(m->tok, prompt->id, prompt->n, ids, *keep - 1, &text);
-		if (text.len < cut)
+		ul_gen_text(m->tok, prompt->id, prompt->n, ids, s.keep - 1, &text);
+		if (text.len < s.cut)
 			break;
 	}
 	ul_buf_release(&text);
-	return cut != SIZE_MAX;
+	return s;
 }
 
-bool ul_gen_finish(const ul_model *m, const ul_gen_config *c, const ul_ids *prompt, ul_gen *g, ul_arena *a, ul_err *err)
+bool ul_gen_finish(const ul_model *m, const ul_ids *prompt, ul_gen *g, size_t cut, ul_arena *a, ul_err *err)
 {
 	int *ids = ul_alloc(a, (size_t)(g->n + 1) * sizeof *ids);
 	ul_buf text = {0};
 	if (!ids)
 		return ul_nomem(err, (size_t)g->n * sizeof *ids);
-	memcpy(ids, g->ids, (size_t)g->n * sizeof *ids);
+	if (g->n)
+		memcpy(ids, g->ids, (size_t)g->n * sizeof *ids);
 	g->ids = ids;
 	if (!m->tok)
 		return true;
 	ul_gen_text(m->tok, prompt->id, prompt->n, g->ids, g->n, &text);
-	size_t cut = g->finish == UL_FINISH_STOP ? find_stop(c, &text) : SIZE_MAX;
-	if (cut < text.len)
-		text.data[text.len = cut] = 0;
-	g->text = ul_alloc(a, text.len + 1);
-	if (g->text && text.len)
-		memcpy(g->text, text.data, text.len);
+	size_t n = text.len < cut ? text.len : cut;
+	g->text = text.failed ? NULL : ul_alloc(a, n + 1);
+	if (g->text && n)
+		memcpy(g->text, text.data, n);
 	ul_buf_release(&text);
 	return g->text || ul_nomem(err, (size_t)g->n);
 }
@@ -211,16 +212,16 @@ static void choose(struct job *j)
 	}
 }
 
-static bool finish(struct job *j, struct seq *s, int n, enum ul_finish how, ul_err *err)
+static bool finish(struct job *j, struct seq *s, ul_gen_stop at, enum ul_finish how, ul_err *err)
 {
 	ul_gen *g = &j->out[(int64_t)s->prompt * j->samples + s->sample];
-	*g = (ul_gen){.prompt = s->prompt, .sample = s->sample, .ids = s->ids, .n = n, .finish = how};
-	g->token_logp = ul_alloc(j->a, (size_t)(n + 1) * sizeof *g->token_logp);
+	*g = (ul_gen){.prompt = s->prompt, .sample = s->sample, .ids = s->ids, .n = at.keep, .finish = how};
+	g->token_logp = ul_alloc(j->a, (size_t)(at.keep + 1) * sizeof *g->token_logp);
 	if (!g->token_logp)
-		return ul_nomem(err, (size_t)n * sizeof *g->token_logp);
-	for (int i = 0; i < n; i++)
+		return ul_nomem(err, (size_t)at.keep * sizeof *g->token_logp);
+	for (int i = 0; i < at.keep; i++)
 		g->logp += g->token_logp[i] = s->logp[i];
-	return ul_gen_finish(j->m, j->c, &j->prompt[s->prompt], g, j->a, err);
+	return ul_gen_finish(j->m, &j->prompt[s->prompt], g, at.cut, j->a, err);
 }
 
 /* Recitation is sure of every token; a model that has come to the end of what it remembers is not. */
@@ -240,24 +241,27 @@ static bool doubts(const ul_gen_config *c, const struct seq *s, int *keep)
 /* Takes the chosen token; *over when the sequence has ended with it. */
 static bool accept(struct job *j, struct seq *s, bool *over, ul_err *err)
 {
-	int keep;
+	const ul_ids *prompt = &j->prompt[s->prompt];
+	ul_gen_stop all = {.keep = s->n, .cut = SIZE_MAX}, part = all;
 	*over = true;
 	if (s->next.id < 0)
 		return ul_fail(err, "the model's output is not a number");
 	if (ul_gen_is_eos(j->m, j->c, s->next.id))
-		return finish(j, s, s->n, UL_FINISH_EOS, err);
+		return finish(j, s, all, UL_FINISH_EOS, err);
 	s->ids[s->n] = s->next.id;
-	s->logp[s->n++] = s->next.logp;
+	s->logp[s->n] = s->next.logp;
+	all.keep = ++s->n;
 	if (j->c->on_token && !j->c->on_token(j->c->ud, s->prompt, s->sample, s->next.id))
 		return ul_fail(err, "interrupted");
-	if (ul_gen_stopped(j->m, j->c, &j->prompt[s->prompt], s->ids, s->n, &keep))
-		return finish(j, s, keep, UL_FINISH_STOP, err);
-	if (doubts(j->c, s, &keep))
-		return finish(j, s, keep, UL_FINISH_DOUBT, err);
+	ul_gen_stop stop = ul_gen_stopped(j->m, j->c, prompt, s->ids, s->n);
+	if (stop.found)
+		return finish(j, s, stop, UL_FINISH_STOP, err);
+	if (doubts(j->c, s, &part.keep))
+		return finish(j, s, part, UL_FINISH_DOUBT, err);
 	if (s->n == j->c->max_new)
-		return finish(j, s, s->n, UL_FINISH_LENGTH, err);
-	if (j->prompt[s->prompt].n + s->n >= j->m->cfg.context)
-		return finish(j, s, s->n, UL_FINISH_CONTEXT, err);
+		return finish(j, s, all, UL_FINISH_LENGTH, err);
+	if (prompt->n + s->n >= j->m->cfg.context)
+		return finish(j, s, all, UL_FINISH_CONTEXT, err);
 	*over = false;
 	return true;
 }
