@@ -4,6 +4,7 @@
 #            make docs       the pages and tables that the program writes about itself
 #            make check      layers, format, static analysis, commands in documents
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
+#            make interop    exports opened by transformers, peft and llama.cpp
 #            make install    PREFIX=/usr/local; make uninstall
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -186,9 +187,14 @@ $(FB)/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h $(FB)/lib.
 fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(FB)/%)
 	@tools/fuzz $(FB) $(TIME)
 
+# ---- interop: exports opened by transformers, peft and llama.cpp, from PyPI; INTEROP_PYTHON names an environment that has them ----
+
+interop: $(B)/unlearn
+	@tests/interop/run $(B)
+
 -include $(FUZZ_OBJ:.o=.d)
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:=.d) $(B)/test/test.d
 clean:
 	rm -rf build
 MODEL ?=
-.PHONY: all clean docs pages demo test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz
+.PHONY: all clean docs pages demo test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop
