@@ -74,10 +74,14 @@ ul_val *ul_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block)
 	const unsigned inside = 1u << UL_SITE_ATTN_OUT | 1u << UL_SITE_MLP_OUT | 1u << UL_SITE_DOWN_IN;
 	bool whole = !(p->tap && (p->tap_sites & inside)) && !(p->cache && p->tape->record);
 	ul_pass *own = whole ? keep_pass(p) : NULL;
+	const bool recompute = p->tape->recompute;
+	const int first = p->tape->recompute_blocks > 0 ? p->tape->recompute_blocks : m->cfg.layers;
 	for (int layer = 0; layer < m->cfg.layers; layer++) {
 		struct block b = {m, own, block, layer};
 		struct block *kept = own ? keep(p->tape, &b, sizeof b) : NULL;
+		p->tape->recompute = recompute && layer < first;
 		h = kept ? ul_recompute(h, again, kept) : block(m, p, layer, h);
+		p->tape->recompute = recompute;
 		if (p->stopped || !ul_tap(p, UL_SITE_BLOCK, layer, &h))
 			return h;
 	}

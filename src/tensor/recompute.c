@@ -20,7 +20,7 @@ struct ul_keep {
 struct block {
 	ul_body body;
 	const void *ud;
-	bool adapters_off;
+	bool adapters_off, bare; /* bare: nothing but x was kept */
 	struct ul_keep keep;
 };
 
@@ -69,7 +69,7 @@ static void backward(ul_val *y)
 	t->run = UL_RUN_AGAIN;
 	t->depth++;
 	b->keep.last = &b->keep.first;
-	t->keep = t->recompute ? NULL : &b->keep;
+	t->keep = b->bare ? NULL : &b->keep;
 	ul_val *z = b->body(&leaf, b->ud);
 	if (!t->failed) {
 		UL_ASSERT(z->rows == y->rows && z->cols == y->cols && z->needs_grad, "the block ran differently the second time");
@@ -99,7 +99,7 @@ ul_val *ul_recompute(ul_val *x, ul_body body, const void *ud)
 	struct block *b = ul_remember(t, NULL, sizeof *b);
 	if (!b)
 		return body(x, ud);
-	*b = (struct block){.body = body, .ud = ud, .adapters_off = t->adapters_off};
+	*b = (struct block){.body = body, .ud = ud, .adapters_off = t->adapters_off, .bare = t->recompute};
 	b->keep.last = &b->keep.first;
 	ul_mark mark = ul_arena_mark(&t->scratch), kept = ul_arena_mark(&t->arena);
 	ul_val stand_in = *x; /* at the depth of the block; operators may point to it no longer than the block lasts */

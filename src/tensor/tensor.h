@@ -109,6 +109,7 @@ struct ul_tape {
 	ul_val *last;
 	bool record;       /* false: values only, nothing to go back through */
 	bool adapters_off; /* the base model under its adapters: the reference of NPO, DPO, KL */
+	int recompute_blocks; /* with recompute: only so many of a model's first blocks, 0 = all of them */
 	bool recompute;    /* blocks given to ul_recompute keep only their input; false: their products too, the rest is cheap */
 	bool failed;       /* out of memory inside mathematics: sticky, reported by ul_tape_ok */
 	int64_t flops;     /* of products with parameters so far, 2mnk each (attention's are not counted) */

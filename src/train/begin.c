@@ -192,14 +192,19 @@ static int64_t longest_tokens(const ul_run *r)
 	return (batch > longest ? batch : longest) * (r->data[UL_RETAIN] ? 2 : 1);
 }
 
-/* Without recomputation a block keeps about ten rows of the residual stream's width, its attention and three of its MLP's per
- * token; beyond 400 MB of that, memory is worth more than a third of the time. */
-static bool wants_recompute(const ul_run *r)
+/* Without recomputation a block keeps its input and its products, of the widths below, per token. Of those a run keeps 400 MB,
+ * in its last blocks; the first ones are run again. */
+static void plan_recompute(ul_run *r)
 {
 	const ul_config *c = &r->model->cfg;
-	double per_token = 10.0 * c->hidden + 2.0 * (c->heads + 2 * c->kv_heads) * c->head_dim + 3.0 * c->ffn;
-	double bytes = per_token * c->layers * (double)longest_tokens(r) * (double)r->model->be->elem;
-	return r->train.recompute == UL_RECOMPUTE_YES || (r->train.recompute == UL_RECOMPUTE_AUTO && bytes > 400e6);
+	double per_token = 3.0 * c->hidden + 2.0 * (c->heads + c->kv_heads) * c->head_dim + 2.0 * c->ffn;
+	double block = per_token * (double)longest_tokens(r) * (double)r->model->be->elem;
+	int keep = block * c->layers <= 400e6 ? c->layers : (int)(400e6 / block);
+	if (r->train.recompute != UL_RECOMPUTE_AUTO) {
+		keep = r->train.recompute == UL_RECOMPUTE_NO ? c->layers : 0;
+	}
+	r->tape.recompute = keep < c->layers;
+	r->tape.recompute_blocks = c->layers - keep;
 }
 
 static bool attach_lora(ul_run *r, ul_err *err)
@@ -269,7 +274,7 @@ bool ul_loop_begin(ul_run *r, ul_err *err)
 	if (!check_needs(r, err) || !prepare_data(r, err) || !read_eval(r, err) || !make_samplers(r, err) || !attach_lora(r, err) || !make_reference(r, err)) {
 		return false;
 	}
-	r->tape.recompute = wants_recompute(r);
+	plan_recompute(r);
 	if (r->method->begin && !r->method->begin(r, r->config, err)) {
 		return false;
 	}

@@ -28,7 +28,7 @@ const ul_opt ul_train_opts[] = {
         {"eos", UL_OPT_ENUM, AT(eos), "response", 0, 0, "response|none|all", "where the end token is appended and learnt: behind responses, nowhere, behind texts too", NULL},
         {"map", UL_OPT_TEXT, AT(map), NULL, 0, 0, NULL, "keys of the data files: prompt=KEY,response=KEY,text=KEY", "MAP"},
         {"retain-loss", UL_OPT_ENUM, AT(retain_loss), "nll", 0, 0, "nll|kl", "what holds the model on retain rows: their likelihood, or its distance to the start", NULL},
-        {"recompute", UL_OPT_ENUM, AT(recompute), "auto", 0, 0, "auto|yes|no", "keep only the input of each block and run it again: less memory, a third more time", NULL},
+        {"recompute", UL_OPT_ENUM, AT(recompute), "auto", 0, 0, "auto|yes|no", "keep only the input of each block and run it again: less memory, more time; auto: as many first blocks as 400 MB want", NULL},
         {"idk", UL_OPT_TEXT, AT(idk), NULL, 0, 0, NULL, "file of refusals, one a line, instead of the built-in ones", "F"},
         {"compat", UL_OPT_ENUM, AT(compat), "none", 0, 0, "none|open-unlearning", "follow what a framework executes where it departs from the formula", NULL},
         {"seed", UL_OPT_INT, AT(seed), "0", 0, 9007199254740991.0, NULL, "of orders, adapters and control vectors", "N"},

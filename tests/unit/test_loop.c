@@ -58,6 +58,23 @@ static void test_loop__recompute_changes_no_bit(void)
 	CHECK_STR(a, b);
 }
 
+static void test_loop__recomputing_some_blocks_changes_no_bit(void)
+{
+	char want[65], got[65];
+	hash_after("npo", "{\"lr\": \"1e-3\", \"recompute\": \"no\"}", 3, want);
+	for (int first = 1; first < 3; first++) {
+		struct lab lab = {0};
+		bench_open(&lab, "npo", "{\"lr\": \"1e-3\", \"recompute\": \"yes\"}", NULL);
+		CHECK_EQ_INT(lab.run.tape.recompute_blocks, 3);
+		lab.run.tape.recompute_blocks = first;
+		bench_steps(&lab, 3);
+		bench_hash(&lab, got);
+		CHECK_STR(got, want);
+		CHECK(lab.run.tape.recompute);
+		lab_end(&lab);
+	}
+}
+
 /* Under an adapter the base keeps every bit, in spite of weight decay. */
 static void test_loop__lora_leaves_the_base_alone(void)
 {
