@@ -34,7 +34,7 @@ static size_t find(const ul_seen *s, uint64_t digest)
 
 static bool grow(ul_seen *s)
 {
-	ul_seen more = {.cap = s->cap ? 2 * s->cap : 64, .n = s->n};
+	ul_seen more = {.cap = s->cap ? 2 * s->cap : 64, .n = s->n, .failed = s->failed};
 	more.slot = ul_calloc(more.cap, sizeof *more.slot);
 	if (!more.slot)
 		return false;

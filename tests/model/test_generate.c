@@ -335,6 +335,38 @@ static void test_generate__falling_temperature(void)
 	ul_model_free(m);
 }
 
+/* With doubt, a sequence is a beginning of what it would be without; what was cut off was less sure. */
+static void test_generate__doubt(void)
+{
+	ul_model *m = tiny("ref", 2);
+	ul_arena a = {0};
+	ul_err err = {0};
+	ul_gen *all, *sure;
+	ul_gen_config c = {.max_new = 30, .temperature = 0.4, .samples = 20, .ignore_eos = true, .seed = 3};
+	NEED_OK(ul_generate(m, prompts, 1, &c, &a, &all, &err), err);
+	c.doubt = -2.6;
+	NEED_OK(ul_generate(m, prompts, 1, &c, &a, &sure, &err), err);
+	int cut = 0, kept = 0;
+	for (int s = 0; s < 20; s++) {
+		double worst = 0;
+		CHECK(!memcmp(sure[s].ids, all[s].ids, (size_t)sure[s].n * sizeof(int)));
+		for (int t = 0; t + 8 <= all[s].n; t++) {
+			double sum = 0;
+			for (int i = t; i < t + 8; i++)
+				sum += all[s].token_logp[i];
+			worst = sum < worst ? sum : worst;
+		}
+		CHECK_EQ_INT(sure[s].finish == UL_FINISH_DOUBT, worst < 8 * c.doubt);
+		if (sure[s].finish == UL_FINISH_DOUBT)
+			CHECK(all[s].token_logp[sure[s].n] < c.doubt);
+		cut += sure[s].finish == UL_FINISH_DOUBT;
+		kept += sure[s].finish == UL_FINISH_LENGTH;
+	}
+	CHECK_MSG(cut > 0 && kept > 0, "%d cut, %d kept", cut, kept);
+	ul_arena_release(&a);
+	ul_model_free(m);
+}
+
 static void test_generate__whole_characters(void)
 {
 	CHECK_EQ_INT(ul_utf8_whole("abc", 3), 3);
