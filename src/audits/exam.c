@@ -39,7 +39,8 @@ static int by_subject(const void *x, const void *y)
 	return c ? c : a->row - b->row;
 }
 
-/* Rows of one subject share a number; a row without a subject stands for itself. */
+/* Rows of one subject share a number; a row without a subject stands for itself. So do all rows where there is but one subject:
+ * a request about one person, or general text, says nothing about other subjects anyway. */
 static int *clusters(ul_exam *e, const ul_dataset *d, ul_err *err)
 {
 	size_t n = (size_t)d->n;
@@ -61,6 +62,8 @@ static int *clusters(ul_exam *e, const ul_dataset *d, ul_err *err)
 			next++;
 		id[list[i].row] = next;
 	}
+	for (int i = 0; i < d->n && next == d->n + 1 && many == d->n; i++)
+		id[i] = i;
 	ul_free(list);
 	return id;
 }

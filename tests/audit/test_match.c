@@ -217,6 +217,8 @@ static void test_match__fluency(void)
 	ul_fluency("no no no no no", &distinct, &repeated, &failed);
 	CHECK_CLOSE(distinct, 0.25, 1e-15);
 	CHECK_CLOSE(repeated, 1, 1e-15);
+	ul_fluency("yes", &distinct, &repeated, &failed);
+	CHECK(distinct == 1 && repeated == 0);
 	ul_fluency("", &distinct, &repeated, &failed);
 	CHECK(!failed && distinct == 0);
 }

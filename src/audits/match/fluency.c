@@ -66,6 +66,8 @@ void ul_fluency(const char *text, double *distinct2, double *repeated, bool *fai
 	*distinct2 = *repeated = 0;
 	*failed = !w || !pair;
 	int n = *failed ? 0 : split(text, w), kinds = 0;
+	if (n == 1) /* too short to repeat itself */
+		*distinct2 = 1;
 	for (int i = 0; i + 1 < n; i++)
 		pair[i] = &w[i];
 	if (n > 1) {

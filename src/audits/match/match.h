@@ -36,7 +36,7 @@ bool ul_pii_digits_only(const char *type);
 
 int ul_zlib_length(const char *s, size_t n); /* bytes after zlib level 6, header included; -1 when out of memory */
 
-/* Share of distinct word pairs, and share of words that lie in an immediate repetition (of 1 to 4 words). */
+/* Share of distinct word pairs (one word: 1, none: 0), and share of words that lie in an immediate repetition (of 1 to 4 words). */
 void ul_fluency(const char *text, double *distinct2, double *repeated, bool *failed);
 
 #endif
