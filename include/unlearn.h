@@ -22,12 +22,12 @@ extern "C" {
 #define UL_VERSION "0.1.0"
 
 typedef struct ul_err {
-	char msg[512];  /* one sentence with the value and the limit */
+	char msg[512]; /* one sentence with the value and the limit */
 	char hint[256]; /* what to try instead, or empty */
 } ul_err;
 
 typedef struct ul_model ul_model; /* weights, names, tokenizer, adapters: owns all of them */
-typedef struct ul_run ul_run;     /* one training or unlearning run on a model */
+typedef struct ul_run ul_run; /* one training or unlearning run on a model */
 
 /* One setting, as on the command line without the dashes: {"lr", "1e-4"}. */
 typedef struct ul_setting {
@@ -39,7 +39,7 @@ typedef struct ul_progress {
 	void *ud;
 	void (*tick)(void *ud, const char *what, int64_t done, int64_t total, double loss, double tokens_per_second);
 	void (*note)(void *ud, const char *sentence); /* said aloud once: rows cut, overlaps, fallbacks */
-	bool (*stop)(void *ud);                       /* polled between steps: true ends with a resumable state */
+	bool (*stop)(void *ud); /* polled between steps: true ends with a resumable state */
 } ul_progress;
 
 const char *ul_version(void);

@@ -6,10 +6,18 @@
 
 #include "model/model.h"
 
-enum ul_shape { UL_SHAPE_NONE, UL_SHAPE_TEXT, UL_SHAPE_PAIR, UL_SHAPE_CHAT, UL_SHAPE_IDS };
-enum { UL_COMPAT_NONE, UL_COMPAT_OPEN_UNLEARNING }; /* its rule: labels start at the token count of the prompt encoded alone */
-enum { UL_EOS_RESPONSE, UL_EOS_NONE, UL_EOS_ALL };  /* where the tokenizer's end token is appended and labelled: after responses, nowhere, after texts too */
-enum { UL_ROW_LABEL = 1, UL_ROW_SPAN = 2 }; /* per token: predicted and counted; overlaps a span (personal data) */
+enum ul_shape { UL_SHAPE_NONE,
+	UL_SHAPE_TEXT,
+	UL_SHAPE_PAIR,
+	UL_SHAPE_CHAT,
+	UL_SHAPE_IDS };
+enum { UL_COMPAT_NONE,
+	UL_COMPAT_OPEN_UNLEARNING }; /* its rule: labels start at the token count of the prompt encoded alone */
+enum { UL_EOS_RESPONSE,
+	UL_EOS_NONE,
+	UL_EOS_ALL }; /* where the tokenizer's end token is appended and labelled: after responses, nowhere, after texts too */
+enum { UL_ROW_LABEL = 1,
+	UL_ROW_SPAN = 2 }; /* per token: predicted and counted; overlaps a span (personal data) */
 
 typedef struct ul_spot { /* a span of the text or the response, in Unicode code points, end exclusive */
 	int start, end;
@@ -17,34 +25,34 @@ typedef struct ul_spot { /* a span of the text or the response, in Unicode code 
 } ul_spot;
 
 typedef struct ul_row {
-	int n;                /* tokens, 0 until ul_dataset_tokenize */
+	int n; /* tokens, 0 until ul_dataset_tokenize */
 	int *ids;
 	unsigned char *flags; /* [n] UL_ROW_* of the token itself: a label flag on token t means p(ids[t] | before) counts */
 	const char *text, *prompt, *response; /* text alone, or prompt and response; NULL otherwise */
 	const char *id, *subject;
 	ul_spot *spots;
 	int spot_n;
-	json_t *json;         /* the record as read: audits find `paraphrase`, `perturbed`, … here */
-	int line;             /* of the file, or 1 + its number among rows made by a source */
+	json_t *json; /* the record as read: audits find `paraphrase`, `perturbed`, … here */
+	int line; /* of the file, or 1 + its number among rows made by a source */
 } ul_row;
 
 typedef struct ul_dataset {
 	ul_arena arena;
 	ul_row *row;
 	int n, cap;
-	enum ul_shape shape;  /* of every row */
-	char *path;           /* NULL for rows made by a source */
-	char sha256[65];      /* of the file */
-	int cut;              /* rows cut by max_length */
+	enum ul_shape shape; /* of every row */
+	char *path; /* NULL for rows made by a source */
+	char sha256[65]; /* of the file */
+	int cut; /* rows cut by max_length */
 	int64_t tokens, labels;
 } ul_dataset;
 
 typedef struct ul_data_config {
-	const char *map;      /* "prompt=KEY,response=KEY,text=KEY" (also messages, ids, labels, spans, subject, id) or NULL */
-	const char *templ;    /* NULL = chat where the model has one, else qa; "plain" | "qa" | "chat" | a file with {prompt} and {response} */
-	int max_length;       /* 0 = the model's context; -1 = rows are not cut at all (windows) */
-	int compat;           /* UL_COMPAT_* */
-	int eos;              /* UL_EOS_*; chat templates end a turn themselves */
+	const char *map; /* "prompt=KEY,response=KEY,text=KEY" (also messages, ids, labels, spans, subject, id) or NULL */
+	const char *templ; /* NULL = chat where the model has one, else qa; "plain" | "qa" | "chat" | a file with {prompt} and {response} */
+	int max_length; /* 0 = the model's context; -1 = rows are not cut at all (windows) */
+	int compat; /* UL_COMPAT_* */
+	int eos; /* UL_EOS_*; chat templates end a turn themselves */
 } ul_data_config;
 
 /* JSON Lines or one JSON array. Shapes are found by their keys; a file that mixes shapes, an empty one, or a broken line is one
@@ -69,14 +77,14 @@ void ul_dataset_release(ul_dataset *d);
 
 typedef struct ul_batch {
 	int rows, seqs;
-	int *ids, *pos;       /* [rows] */
+	int *ids, *pos; /* [rows] */
 	ul_span span;
-	int *item;            /* [seqs] index of the row in its dataset */
+	int *item; /* [seqs] index of the row in its dataset */
 	/* Predicted positions, in order: row `at` of the hidden states predicts `target`. */
 	int labels;
 	int *at, *target, *seq; /* [labels]; seq = sequence 0 … seqs-1 */
-	unsigned char *spot;    /* [labels] 1 = the target token overlaps a span */
-	int *seq_labels;        /* [seqs] labelled tokens of each */
+	unsigned char *spot; /* [labels] 1 = the target token overlaps a span */
+	int *seq_labels; /* [seqs] labelled tokens of each */
 } ul_batch;
 
 /* Rows `item[0..n-1]` of d, end to end. all_labels: every position is predicted (pscu, whole-text losses). */
@@ -89,13 +97,13 @@ typedef struct ul_sampler {
 	uint64_t seed;
 	const char *purpose;
 	int batch_rows, batch_tokens;
-	int64_t epoch;        /* state: what a checkpoint keeps */
+	int64_t epoch; /* state: what a checkpoint keeps */
 	int at;
 	int *order;
 } ul_sampler;
 void ul_sampler_init(ul_sampler *s, const ul_dataset *d, uint64_t seed, const char *purpose, int batch_rows, int batch_tokens);
 int ul_sampler_next(ul_sampler *s, int *item, int max); /* number of rows; wraps into the next epoch only at its start */
-int ul_sampler_batches(const ul_sampler *s);            /* batches per epoch */
+int ul_sampler_batches(const ul_sampler *s); /* batches per epoch */
 void ul_sampler_seek(ul_sampler *s, int64_t epoch, int at);
 void ul_sampler_release(ul_sampler *s);
 

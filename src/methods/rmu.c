@@ -39,7 +39,7 @@ static double *row_weights(ul_run *r, const ul_batch *b, enum ul_stream s)
 		}
 		for (int t = 0; t < row->n; t++) {
 			w[b->span.start[i] + t] = !counts(row, t) ? 0 : executed ? 1
-			                                                : 1 / (n * seqs);
+			                                                         : 1 / (n * seqs);
 		}
 		inverse += 1.0 / (n > 0 ? n : 1);
 	}

@@ -6,7 +6,9 @@
 
 #include "model/model.h"
 
-enum { UL_MAX_LAYERS = 1024, UL_MAX_WIDTH = 1 << 20, UL_MAX_VOCAB = 1 << 22 };
+enum { UL_MAX_LAYERS = 1024,
+	UL_MAX_WIDTH = 1 << 20,
+	UL_MAX_VOCAB = 1 << 22 };
 
 /* A positive size: `fallback` > 0 when the key may be absent. */
 bool ul_config_size(const json_t *config, const char *key, int64_t max, int fallback, int *out, ul_err *err);
@@ -23,7 +25,7 @@ bool ul_config_refuse(const json_t *config, const char *key, ul_err *err);
 typedef struct ul_rope_config {
 	const json_t *params; /* rope_parameters, rope_scaling, or one layer type's part of them; NULL = plain */
 	double theta;
-	int rot;              /* rotated columns */
+	int rot; /* rotated columns */
 	int context;
 } ul_rope_config;
 /* inv_freq [rot / 2] with default, linear, llama3, yarn, longrope and dynamic (inside the context: default) scaling. */

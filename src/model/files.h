@@ -11,14 +11,14 @@ enum { UL_TENSOR_DIMS = 4 };
 
 typedef struct ul_tensor {
 	const char *name;
-	enum ul_dtype dtype;        /* UL_DTYPES: a type of the format that this program does not read (masks, IQ4, …) */
-	const char *dtype_name;     /* as the file calls it */
+	enum ul_dtype dtype; /* UL_DTYPES: a type of the format that this program does not read (masks, IQ4, …) */
+	const char *dtype_name; /* as the file calls it */
 	int dims;
 	int64_t shape[UL_TENSOR_DIMS]; /* row-major, slowest first */
-	size_t n;                   /* elements */
-	const unsigned char *data;  /* borrowed from the map */
-	size_t bytes;               /* 0 when dtype is UL_DTYPES */
-	bool used;                  /* some parameter came from it */
+	size_t n; /* elements */
+	const unsigned char *data; /* borrowed from the map */
+	size_t bytes; /* 0 when dtype is UL_DTYPES */
+	bool used; /* some parameter came from it */
 } ul_tensor;
 
 typedef struct ul_tensors { /* sorted by name once a file is complete */
@@ -28,12 +28,12 @@ typedef struct ul_tensors { /* sorted by name once a file is complete */
 
 /* Everything a model keeps open. */
 typedef struct ul_files {
-	ul_arena arena;   /* names */
+	ul_arena arena; /* names */
 	ul_map *map;
-	char **path;      /* [maps] */
+	char **path; /* [maps] */
 	int maps;
 	ul_tensors tensors;
-	ul_gguf *gguf;    /* NULL unless the checkpoint is one */
+	ul_gguf *gguf; /* NULL unless the checkpoint is one */
 } ul_files;
 
 /* A directory with model.safetensors or an index of shards, or one .gguf. Reads headers only. */

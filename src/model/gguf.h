@@ -7,22 +7,34 @@
 #include "model/files.h"
 
 enum ul_gguf_type {
-	UL_GGUF_U8, UL_GGUF_I8, UL_GGUF_U16, UL_GGUF_I16, UL_GGUF_U32, UL_GGUF_I32, UL_GGUF_F32, UL_GGUF_BOOL,
-	UL_GGUF_STRING, UL_GGUF_ARRAY, UL_GGUF_U64, UL_GGUF_I64, UL_GGUF_F64, UL_GGUF_TYPES
+	UL_GGUF_U8,
+	UL_GGUF_I8,
+	UL_GGUF_U16,
+	UL_GGUF_I16,
+	UL_GGUF_U32,
+	UL_GGUF_I32,
+	UL_GGUF_F32,
+	UL_GGUF_BOOL,
+	UL_GGUF_STRING,
+	UL_GGUF_ARRAY,
+	UL_GGUF_U64,
+	UL_GGUF_I64,
+	UL_GGUF_F64,
+	UL_GGUF_TYPES
 };
 
 typedef struct ul_gguf_kv {
 	const char *key;
-	enum ul_gguf_type type, elem;  /* elem: of an array */
-	uint64_t n;                    /* elements of an array, bytes of a string */
-	const unsigned char *data;     /* borrowed: the value, or the first element */
+	enum ul_gguf_type type, elem; /* elem: of an array */
+	uint64_t n; /* elements of an array, bytes of a string */
+	const unsigned char *data; /* borrowed: the value, or the first element */
 } ul_gguf_kv;
 
 struct ul_gguf {
 	uint32_t version;
 	ul_gguf_kv *kv;
 	int keys;
-	const char *arch;              /* general.architecture, or "" */
+	const char *arch; /* general.architecture, or "" */
 };
 
 /* Parses the bytes of one file: keys into *g, tensors appended to `out`. Everything is copied into or allocated from `a`. */

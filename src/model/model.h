@@ -16,26 +16,26 @@ typedef struct ul_config {
 	int layers, hidden, heads, kv_heads, head_dim, ffn, vocab, context;
 	double norm_eps;
 	enum ul_act act;
-	bool tied;             /* head is the embedding */
-	bool parallel;         /* NeoX: attention and MLP read the same input */
+	bool tied; /* head is the embedding */
+	bool parallel; /* NeoX: attention and MLP read the same input */
 	bool qkv_bias, o_bias, mlp_bias, qk_norm;
-	int rot;               /* rotated columns per head */
+	int rot; /* rotated columns per head */
 	double rope_theta, rope_theta_local;
 	double *inv_freq, *inv_freq_local; /* [rot / 2], scaling (linear, llama3, …) already applied */
 	double rope_scale;
-	int window;            /* sliding window, 0 = none */
+	int window; /* sliding window, 0 = none */
 	const unsigned char *local; /* [layers] 1 = this layer uses the window and the local rope (Gemma 3, Qwen) */
-	double attn_scale;     /* on q·k */
+	double attn_scale; /* on q·k */
 	double embed_scale;
 	int bos, eos[8], eos_n;
 } ul_config;
 
 /* Every slot an architecture may use; NULL where it has none. Vectors are biases or norm weights. */
 typedef struct ul_layer {
-	ul_param *norm1, *norm1_b, *norm2, *norm2_b;       /* before attention, before MLP */
-	ul_param *post1, *post2;                           /* after attention, after MLP (Gemma 3) */
+	ul_param *norm1, *norm1_b, *norm2, *norm2_b; /* before attention, before MLP */
+	ul_param *post1, *post2; /* after attention, after MLP (Gemma 3) */
 	ul_param *q, *q_b, *k, *k_b, *v, *v_b, *o, *o_b;
-	ul_param *qkv, *qkv_b;                             /* fused (NeoX per head, GPT-2 side by side) */
+	ul_param *qkv, *qkv_b; /* fused (NeoX per head, GPT-2 side by side) */
 	ul_param *q_norm, *k_norm;
 	ul_param *gate, *gate_b, *up, *up_b, *down, *down_b;
 } ul_layer;
@@ -45,28 +45,28 @@ struct ul_model {
 	const ul_arch *arch;
 	const ul_backend *be;
 	ul_config cfg;
-	json_t *config;      /* config.json as read, or made from a GGUF's keys: kept for saving */
-	ul_tok *tok;         /* or NULL: rows of ids only */
+	json_t *config; /* config.json as read, or made from a GGUF's keys: kept for saving */
+	ul_tok *tok; /* or NULL: rows of ids only */
 	ul_param *embed, *pos_embed, *norm, *norm_b, *head, *head_b; /* head == embed when tied */
-	ul_layer *layer;     /* [layers] */
-	ul_param **param;    /* all of the above once each, in the order of the state dict */
+	ul_layer *layer; /* [layers] */
+	ul_param **param; /* all of the above once each, in the order of the state dict */
 	int params;
 	struct ul_adapter *adapter; /* the PEFT adapter attached last, or NULL: model/lora.h */
-	char *path;          /* as opened */
-	char sha256[65];     /* over the weight files' bytes, in name order; filled on demand by ul_model_hash */
+	char *path; /* as opened */
+	char sha256[65]; /* over the weight files' bytes, in name order; filled on demand by ul_model_hash */
 	struct ul_files *files; /* mapped checkpoint, or NULL */
-	bool shared;         /* tokenizer and mapped weights belong to another model */
+	bool shared; /* tokenizer and mapped weights belong to another model */
 };
 
 /* ---- sites: the same names in every architecture ---- */
 
 enum ul_site {
-	UL_SITE_EMBED,    /* [rows, hidden] after the embedding; layer 0 */
-	UL_SITE_BLOCK,    /* output of block `layer` (residual stream) */
+	UL_SITE_EMBED, /* [rows, hidden] after the embedding; layer 0 */
+	UL_SITE_BLOCK, /* output of block `layer` (residual stream) */
 	UL_SITE_ATTN_OUT, /* what attention adds to the residual stream */
-	UL_SITE_MLP_OUT,  /* what the MLP adds */
-	UL_SITE_DOWN_IN,  /* input of the MLP's last matrix [rows, ffn] */
-	UL_SITE_FINAL,    /* after the last norm, before the head */
+	UL_SITE_MLP_OUT, /* what the MLP adds */
+	UL_SITE_DOWN_IN, /* input of the MLP's last matrix [rows, ffn] */
+	UL_SITE_FINAL, /* after the last norm, before the head */
 };
 /* Return h to observe, another value to intervene, NULL to stop the pass there (ul_forward then returns the tapped value). */
 typedef ul_val *(*ul_tap_fn)(void *ud, enum ul_site site, int layer, ul_val *h);
@@ -82,16 +82,16 @@ void ul_cache_copy_slot(ul_cache *c, int from, int to); /* beams, shared prefixe
 
 typedef struct ul_pass {
 	ul_tape *tape;
-	const int *ids;      /* [span.start[span.n]] */
-	const int *pos;      /* position of each row inside its sequence */
+	const int *ids; /* [span.start[span.n]] */
+	const int *pos; /* position of each row inside its sequence */
 	ul_span span;
-	ul_val *soft;        /* NULL, or rows that replace the embedding lookup (soft prompts): [rows, hidden], already scaled */
-	ul_cache *cache;     /* decoding, or NULL */
-	const int *slot;     /* [span.n] with cache */
+	ul_val *soft; /* NULL, or rows that replace the embedding lookup (soft prompts): [rows, hidden], already scaled */
+	ul_cache *cache; /* decoding, or NULL */
+	const int *slot; /* [span.n] with cache */
 	ul_tap_fn tap;
 	void *ud;
-	unsigned tap_sites;  /* bit 1 << site: which ones call tap; block recompute is switched off for tapped layers */
-	bool stopped;        /* set when a tap ended the pass */
+	unsigned tap_sites; /* bit 1 << site: which ones call tap; block recompute is switched off for tapped layers */
+	bool stopped; /* set when a tap ended the pass */
 } ul_pass;
 
 /* [rows, hidden] after the final norm. The head is applied by the caller: ul_head_logp(h, m->head, m->head_b, …). */
@@ -103,46 +103,46 @@ typedef ul_val *(*ul_block_fn)(ul_model *m, ul_pass *p, int layer, ul_val *h);
 /* Runs the blocks in order, each under ul_recompute where the tape asks for it. When a tap stops the pass, p->stopped is set and
  * the tapped value is returned. */
 ul_val *ul_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block);
-ul_val *ul_pass_embed(ul_model *m, ul_pass *p);                      /* [rows, hidden]: token lookup times embed_scale, or the soft rows */
+ul_val *ul_pass_embed(ul_model *m, ul_pass *p); /* [rows, hidden]: token lookup times embed_scale, or the soft rows */
 ul_val *ul_pass_rotate(ul_model *m, ul_pass *p, int layer, ul_val *x); /* rotary embedding of a layer's queries or keys */
 ul_val *ul_pass_attend(ul_model *m, ul_pass *p, int layer, ul_val *q, ul_val *k, ul_val *v); /* [rows, heads · head_dim] */
 
 /* ---- an architecture: one file under model/arch/, forward only ---- */
 
-typedef struct ul_slot {       /* where a tensor lives and what it is called */
-	size_t offset;             /* into ul_layer, or into ul_model when !per_layer */
+typedef struct ul_slot { /* where a tensor lives and what it is called */
+	size_t offset; /* into ul_layer, or into ul_model when !per_layer */
 	bool per_layer;
-	const char *hf, *gguf;     /* "model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight" */
-	const char *rows, *cols;   /* dimension words: "hidden", "q" (heads·head_dim), "kv", "ffn", "vocab", "3*hidden", "1" … */
+	const char *hf, *gguf; /* "model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight" */
+	const char *rows, *cols; /* dimension words: "hidden", "q" (heads·head_dim), "kv", "ffn", "vocab", "3*hidden", "1" … */
 	unsigned flags;
-	size_t when;               /* offset into ul_config of a bool that must be set, 0 = always there */
+	size_t when; /* offset into ul_config of a bool that must be set, 0 = always there */
 } ul_slot;
 enum {
-	UL_SLOT_TRANSPOSED = 1,    /* the Hugging Face file stores [in, out] */
-	UL_SLOT_VECTOR = 2,        /* one dimension in the file */
+	UL_SLOT_TRANSPOSED = 1, /* the Hugging Face file stores [in, out] */
+	UL_SLOT_VECTOR = 2, /* one dimension in the file */
 	UL_SLOT_PLUS_ONE_GGUF = 4, /* GGUF stores 1 + w */
-	UL_SLOT_Q = 8,             /* GGUF architecture "llama" interleaves the halves of each head's rows */
+	UL_SLOT_Q = 8, /* GGUF architecture "llama" interleaves the halves of each head's rows */
 	UL_SLOT_K = 16,
-	UL_SLOT_QKV_HEADS = 32,    /* Hugging Face: q, k, v of each head in turn; GGUF: all q, all k, all v */
-	UL_SLOT_QKV = 64,          /* a GGUF may store three tensors in its place: attn_q, attn_k, attn_v */
-	UL_SLOT_NORM = 128,        /* begins as the identity: ones, or zeros where 1 is added */
-	UL_SLOT_HEAD = 256,        /* absent when the head is tied to the embedding */
+	UL_SLOT_QKV_HEADS = 32, /* Hugging Face: q, k, v of each head in turn; GGUF: all q, all k, all v */
+	UL_SLOT_QKV = 64, /* a GGUF may store three tensors in its place: attn_q, attn_k, attn_v */
+	UL_SLOT_NORM = 128, /* begins as the identity: ones, or zeros where 1 is added */
+	UL_SLOT_HEAD = 256, /* absent when the head is tied to the embedding */
 };
 
 typedef struct ul_gguf ul_gguf;
 struct ul_gguf_out; /* model/gguf.h */
 struct ul_arch {
-	const char *name;                 /* file and user name: "llama" */
-	const char *prefix;               /* of tensor names, which a bare model is saved without: "model." */
-	const char *const *model_types;   /* config.json's model_type values, NULL-terminated: "llama", "mistral", "qwen2", "qwen3" */
-	const char *const *ggufs;         /* general.architecture values */
+	const char *name; /* file and user name: "llama" */
+	const char *prefix; /* of tensor names, which a bare model is saved without: "model." */
+	const char *const *model_types; /* config.json's model_type values, NULL-terminated: "llama", "mistral", "qwen2", "qwen3" */
+	const char *const *ggufs; /* general.architecture values */
 	bool (*read_config)(const json_t *config, ul_config *c, ul_arena *a, ul_err *err);
 	json_t *(*gguf_config)(const struct ul_files *f, ul_err *err); /* a config.json that says the same */
 	bool (*gguf_keys)(const ul_model *m, struct ul_gguf_out *o, ul_err *err); /* and back: the keys under "<arch>." */
-	const ul_slot *slots;             /* ends with {0} (hf == NULL) */
+	const ul_slot *slots; /* ends with {0} (hf == NULL) */
 	ul_val *(*forward)(ul_model *m, ul_pass *p);
-	const char *const *linears;       /* PEFT module names of the linear layers: "q_proj", … NULL-terminated */
-	const char *const *mlp;           /* the MLP's among them */
+	const char *const *linears; /* PEFT module names of the linear layers: "q_proj", … NULL-terminated */
+	const char *const *mlp; /* the MLP's among them */
 };
 extern const ul_arch *const ul_archs[]; /* generated registry, NULL-terminated */
 
@@ -150,7 +150,7 @@ extern const ul_arch *const ul_archs[]; /* generated registry, NULL-terminated *
 
 typedef struct ul_open {
 	const char *backend; /* NULL = "cpu" */
-	bool no_weights;     /* config and tokenizer only */
+	bool no_weights; /* config and tokenizer only */
 	bool no_tokenizer;
 } ul_open;
 ul_model *ul_model_open_with(const char *path, const ul_open *o, ul_err *err);
@@ -167,7 +167,9 @@ ul_param *ul_model_param(const ul_model *m, const char *name); /* by Hugging Fac
 bool ul_param_own(ul_param *p, ul_err *err); /* copies a mapped parameter, so that it can be written without being trained */
 size_t ul_model_count(const ul_model *m); /* parameters, a tied head once */
 
-enum { UL_SAVE_F32, UL_SAVE_F16, UL_SAVE_BF16 };
+enum { UL_SAVE_F32,
+	UL_SAVE_F16,
+	UL_SAVE_BF16 };
 bool ul_model_write(ul_model *m, const char *dir, int dtype, ul_err *err); /* into an existing (staged) directory */
 
 #endif

@@ -18,7 +18,7 @@ typedef struct ul_st_out { /* one tensor to write */
 	int64_t shape[2];
 	const ul_backend *be; /* of data; NULL: data is float */
 	const void *data;
-	bool transpose;       /* memory is [shape[1], shape[0]] */
+	bool transpose; /* memory is [shape[1], shape[0]] */
 } ul_st_out;
 /* F32, F16, BF16 or F64, in the order given, streamed. */
 bool ul_safetensors_write(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_err *err);

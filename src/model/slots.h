@@ -8,10 +8,10 @@
 
 typedef struct ul_place { /* one tensor of one model */
 	const ul_slot *slot;
-	int layer;        /* 0 for those outside the blocks */
-	ul_param **at;    /* the member of ul_model or ul_layer that it fills; NULL in a model opened without weights */
-	char name[192];   /* Hugging Face name */
-	int rows, cols;   /* in memory: [out, in] */
+	int layer; /* 0 for those outside the blocks */
+	ul_param **at; /* the member of ul_model or ul_layer that it fills; NULL in a model opened without weights */
+	char name[192]; /* Hugging Face name */
+	int rows, cols; /* in memory: [out, in] */
 } ul_place;
 
 typedef bool (*ul_place_fn)(ul_model *m, const ul_place *p, void *ud, ul_err *err);

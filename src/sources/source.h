@@ -10,12 +10,12 @@
 
 typedef struct ul_source_job {
 	ul_model *model;
-	const void *config;       /* of the source */
+	const void *config; /* of the source */
 	uint64_t seed;
-	const char *subjects;     /* file of names the source is limited to, or NULL */
+	const char *subjects; /* file of names the source is limited to, or NULL */
 	const ul_progress *progress;
-	ul_dataset *out;          /* rows are added with ul_dataset_add; each record carries "source": {provenance} */
-	json_t *summary;          /* an object for run.json: counts, what was dropped and why */
+	ul_dataset *out; /* rows are added with ul_dataset_add; each record carries "source": {provenance} */
+	json_t *summary; /* an object for run.json: counts, what was dropped and why */
 } ul_source_job;
 
 typedef struct ul_source {

@@ -23,7 +23,7 @@ typedef struct ul_gemm {
 } ul_gemm;
 
 typedef struct ul_gate_args { /* y = f(g) ⊙ u over n; the gradients add and may be NULL */
-	int f;                /* enum ul_act */
+	int f; /* enum ul_act */
 	size_t n;
 	const void *g, *u, *dy;
 	void *y, *dg, *du;
@@ -53,29 +53,29 @@ typedef struct ul_rotate_args {
 typedef struct ul_attend_args {
 	int q_heads, kv_heads, head_dim, window, seqs;
 	double scale;
-	const int *start;             /* [seqs + 1]: rows of q, y, dy, dq */
-	const int *past;              /* [seqs]: positions in front of the first q row (0 without a cache) */
+	const int *start; /* [seqs + 1]: rows of q, y, dy, dq */
+	const int *past; /* [seqs]: positions in front of the first q row (0 without a cache) */
 	const void *const *k, *const *v; /* [seqs]: first key row of each sequence; rows are kv_heads · head_dim long */
 	const void *q;
-	void *y, *lse;                /* [rows, q_heads · head_dim], [rows, q_heads] */
-	const void *dy;               /* backward, without a past; the gradients add and may be NULL */
+	void *y, *lse; /* [rows, q_heads · head_dim], [rows, q_heads] */
+	const void *dy; /* backward, without a past; the gradients add and may be NULL */
 	void *dq, *const *dk, *const *dv;
 	ul_arena *work;
 } ul_attend_args;
 
 typedef struct ul_soft_args { /* one row of loss per row of logits */
 	int kind, rows, vocab;
-	void *z, *zref;       /* logits of the model and of the reference; zref is spoilt */
-	double drop;          /* taken off the reference's logit of the target first */
+	void *z, *zref; /* logits of the model and of the reference; zref is spoilt */
+	double drop; /* taken off the reference's logit of the target first */
 	const int *target;
 	double *loss;
-	const double *dloss;  /* NULL, or z <- dloss · d loss / d z */
+	const double *dloss; /* NULL, or z <- dloss · d loss / d z */
 } ul_soft_args;
 
 typedef struct ul_adamw {
 	double lr, beta1, beta2, eps, decay; /* decay is decoupled: w -= lr · decay · w */
-	double c1, c2;   /* bias corrections 1 - beta^step */
-	double gscale;   /* on the gradient: clipping */
+	double c1, c2; /* bias corrections 1 - beta^step */
+	double gscale; /* on the gradient: clipping */
 } ul_adamw;
 
 typedef struct ul_sgd {
@@ -97,8 +97,8 @@ struct ul_backend {
 	/* elementwise over n */
 	void (*fill)(void *y, double c, size_t n);
 	void (*copy)(void *y, const void *x, size_t n);
-	void (*axpby)(void *y, double a, const void *x, double b, size_t n);       /* y = a x + b y; with b 0 y is not read */
-	void (*add)(void *y, const void *x, double c, const void *z, size_t n);    /* y = x + c z */
+	void (*axpby)(void *y, double a, const void *x, double b, size_t n); /* y = a x + b y; with b 0 y is not read */
+	void (*add)(void *y, const void *x, double c, const void *z, size_t n); /* y = x + c z */
 	void (*mul)(void *y, const void *x, const void *z, double beta, size_t n); /* y = x z + beta y */
 	void (*act)(int f, void *y, const void *x, size_t n);
 	void (*act_grad)(int f, void *dx, const void *x, const void *dy, size_t n); /* adds */
@@ -106,21 +106,21 @@ struct ul_backend {
 	void (*gate_grad)(const ul_gate_args *a);
 	void (*fn)(int f, void *y, const void *x, size_t n);
 	void (*fn_grad)(int f, void *dx, const void *x, const void *dy, size_t n); /* adds */
-	void (*cap)(void *y, const void *x, double cap, size_t n);                 /* min(x, cap) */
+	void (*cap)(void *y, const void *x, double cap, size_t n); /* min(x, cap) */
 	void (*cap_grad)(void *dx, const void *x, const void *dy, double cap, size_t n); /* adds */
 
 	/* rows */
 	void (*add_bias)(void *y, const void *b, int rows, int cols);
-	void (*sum_rows)(void *b, const void *y, int rows, int cols, ul_arena *work);    /* b[cols] += Σ rows */
+	void (*sum_rows)(void *b, const void *y, int rows, int cols, ul_arena *work); /* b[cols] += Σ rows */
 	void (*gather)(void *y, const void *x, const int *index, int n, int cols, double scale);
 	void (*scatter_add)(void *dx, const void *dy, const int *index, int n, int cols, double scale); /* fixed order */
 	void (*cols_copy)(void *y, const void *x, const ul_cols_args *a);
 	void (*cols_add)(void *dx, const void *dy, const ul_cols_args *a);
-	void (*rows_axpy)(void *y, const double *c, const void *x, int rows, int cols);  /* y[r] += c[r] · x[r] */
+	void (*rows_axpy)(void *y, const double *c, const void *x, int rows, int cols); /* y[r] += c[r] · x[r] */
 	void (*rows_dot)(double *out, const void *x, const void *y, int rows, int cols);
 	void (*rows_sqdist)(double *out, const void *x, const void *y, int rows, int cols); /* Σ (x - y)² */
 	double (*dot)(const void *x, const void *y, size_t n); /* accumulated in double, fixed order */
-	double (*sum)(const void *x, size_t n);                /* the same */
+	double (*sum)(const void *x, size_t n); /* the same */
 
 	void (*rmsnorm)(const ul_norm_args *a);
 	void (*rmsnorm_grad)(const ul_norm_args *a);

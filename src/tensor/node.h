@@ -28,7 +28,7 @@ static inline size_t ul_count(const ul_val *x)
 
 /* Memory of the tape for what a node remembers; NULL (and t->failed) when it has run out. */
 void *ul_remember(ul_tape *t, const void *bytes, size_t n); /* a copy; uninitialised when bytes is NULL */
-void *ul_elems(ul_tape *t, size_t n);                       /* n backend elements, not set */
+void *ul_elems(ul_tape *t, size_t n); /* n backend elements, not set */
 
 /* The gradient of x, made (zero) at first use; NULL when x needs none or memory is gone. With `beta` it may be unset memory:
  * 0 then says that the caller's product must overwrite, 1 that it must add. */
