@@ -81,9 +81,17 @@ static int drop_empty(ul_run *r, enum ul_stream s)
 	return n - kept;
 }
 
+static ul_data_config data_config(const ul_run *r)
+{
+	const ul_train_config *t = &r->train;
+	ul_data_config c = {.map = t->map, .templ = t->templ, .max_length = (int)t->max_length, .eos = t->eos};
+	c.compat = t->compat == UL_TRAIN_OPEN_UNLEARNING ? UL_COMPAT_OPEN_UNLEARNING : UL_COMPAT_NONE;
+	return c;
+}
+
 static bool tokenize(ul_run *r, ul_dataset *d, const char *what, ul_err *err)
 {
-	ul_data_config c = {.map = r->train.map, .templ = r->train.templ, .max_length = (int)r->train.max_length, .eos = r->train.eos};
+	ul_data_config c = data_config(r);
 	if (!ul_dataset_tokenize(d, r->model, &c, err)) {
 		return false;
 	}
@@ -141,7 +149,7 @@ static bool read_eval(ul_run *r, ul_err *err)
 	if (!r->train.eval) {
 		return true;
 	}
-	ul_data_config c = {.map = r->train.map, .templ = r->train.templ, .max_length = (int)r->train.max_length, .eos = r->train.eos};
+	ul_data_config c = data_config(r);
 	r->eval = ul_alloc(&r->arena, sizeof *r->eval);
 	if (!r->eval) {
 		return ul_nomem(err, sizeof *r->eval);
@@ -162,6 +170,9 @@ static bool make_samplers(ul_run *r, ul_err *err)
 	ul_sampler_init(&r->sampler[UL_FORGET], forget, (uint64_t)c->seed, "forget", c->batch_tokens > 0 ? forget->n : (int)c->batch, (int)c->batch_tokens);
 	if (r->data[UL_RETAIN]) {
 		ul_sampler_init(&r->sampler[UL_RETAIN], r->data[UL_RETAIN], (uint64_t)c->seed, "retain", 1, 0);
+	}
+	if (!r->sampler[UL_FORGET].order || (r->data[UL_RETAIN] && !r->sampler[UL_RETAIN].order)) {
+		return ul_nomem(err, (size_t)forget->n * sizeof(int));
 	}
 	for (int s = 0; s < UL_STREAMS; s++) {
 		r->item[s] = ul_alloc(&r->arena, ((size_t)max + 1) * sizeof(int));

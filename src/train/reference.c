@@ -192,13 +192,14 @@ static const void *cached_hidden(ul_run *r, enum ul_stream s, int item, int laye
 	}
 	void *x = row_hidden(r, s, item, layer, bytes);
 	if (x && c->bytes + *bytes <= budget) {
-		void *keep = ul_malloc(*bytes);
-		if (keep) {
-			memcpy(keep, x, *bytes);
-			c->hidden[item] = keep;
-			c->layer = layer;
-			c->bytes += *bytes;
+		void *keep = ul_malloc(*bytes + 1);
+		if (!keep) {
+			return NULL;
 		}
+		memcpy(keep, x, *bytes);
+		c->hidden[item] = keep;
+		c->layer = layer;
+		c->bytes += *bytes;
 	}
 	return x;
 }

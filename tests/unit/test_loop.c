@@ -245,3 +245,54 @@ static void test_loop__a_loss_that_is_not_finite_ends_the_run(void)
 	CHECK_HAS(lab.err.hint, "--lr");
 	lab_end(&lab);
 }
+
+/* Memory may run out at any moment of a run: one sentence, and everything is freed. */
+struct scarce {
+	struct lab lab;
+	const json_t *golden;
+};
+
+static bool add_rows(ul_dataset *d, const json_t *rows, ul_err *err)
+{
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		if (!ul_dataset_add(d, json_array_get(rows, i), err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool short_run(void *ud, ul_err *err)
+{
+	struct scarce *x = ud;
+	ul_dataset forget = {0}, retain = {0};
+	ul_run r = {.model = x->lab.model, .method = &x->lab.method, .config = x->lab.run.config, .train = x->lab.run.train};
+	bool stopped;
+	r.data[UL_FORGET] = &forget;
+	r.data[UL_RETAIN] = &retain;
+	r.train.steps = 1;
+	bool ok = add_rows(&forget, json_object_get(x->golden, "forget"), err) && add_rows(&retain, json_object_get(x->golden, "retain"), err);
+	ok = ok && ul_loop_begin(&r, err) && ul_loop_run(&r, &stopped, err);
+	ul_loop_end(&r);
+	ul_lora_detach(x->lab.model);
+	ul_dataset_release(&forget);
+	ul_dataset_release(&retain);
+	return ok;
+}
+
+static void test_loop__survives_want_of_memory(void)
+{
+	const char *const settings[] = {"{\"lora\": \"r=1,alpha=1,target=mlp\", \"retain-loss\": \"kl\"}", "{\"retain-loss\": \"kl\"}"};
+	for (int k = 0; k < 2; k++) {
+		struct scarce x = {.golden = lab_json("tests/golden/methods/golden.json")};
+		json_t *s = ul_json_parse(settings[k], strlen(settings[k]), "settings", &x.lab.err);
+		NEED_OK(s, x.lab.err);
+		x.lab.model = lab_model(BENCH_MODEL, "ref");
+		lab_method(&x.lab, "npo", s);
+		int refused = test_each_alloc(short_run, &x);
+		CHECK_MSG(refused > 20, "only %d allocations were refused", refused);
+		json_decref(s);
+		json_decref((json_t *)(uintptr_t)x.golden);
+		lab_end(&x.lab);
+	}
+}
