@@ -152,12 +152,10 @@ check-docs: $(B)/unlearn
 	@tools/docs check $(B)
 	@tools/docs-commands $(B)
 
-# ---- pages written by the program, and the demonstration ----
+# ---- documents written by the program, and the demonstration ----
 
 docs: $(B)/unlearn
 	@tools/docs write $(B)
-pages: $(B)/unlearn
-	@tools/docs pages $(B)
 demo:
 	@tools/setup
 	@$(MAKE) --no-print-directory $(B)/unlearn
@@ -197,4 +195,4 @@ interop: $(B)/unlearn
 clean:
 	rm -rf build
 MODEL ?=
-.PHONY: all clean docs pages demo test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop
+.PHONY: all clean docs demo test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop

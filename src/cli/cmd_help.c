@@ -6,14 +6,13 @@
 #include <string.h>
 
 struct config {
-	bool man, verbs;
+	bool man;
 	const char *completion;
 };
 
 static const ul_opt opts[] = {
         {"man", UL_OPT_BOOL, offsetof(struct config, man), "no", 0, 0, NULL, "write the manual page of VERB, or of unlearn, as roff", NULL},
         {"completion", UL_OPT_TEXT, offsetof(struct config, completion), NULL, 0, 0, NULL, "write completion for a shell: bash or zsh", "SHELL"},
-        {"verbs", UL_OPT_BOOL, offsetof(struct config, verbs), "no", 0, 0, NULL, "only the names of the verbs, one a line", NULL},
         {0},
 };
 
@@ -31,9 +30,6 @@ static int run(ul_cli *c, const void *config)
 		ok = ul_docs_completion(o->completion, &text, &c->err);
 	else if (o->man)
 		ul_docs_man(v, &text);
-	else if (o->verbs)
-		for (int i = 0; ul_verbs[i]; i++)
-			ul_buf_printf(&text, "%s\n", ul_verbs[i]->name);
 	else if (v)
 		ul_help_verb(v, &text);
 	else
@@ -48,7 +44,7 @@ static int run(ul_cli *c, const void *config)
 
 const ul_verb ul_verb_help = {
         .name = "help",
-        .usage = "[VERB] [--man] [--verbs] [--completion bash|zsh]",
+        .usage = "[VERB] [--man] [--completion bash|zsh]",
         .summary = "what there is, and every option of VERB with its default and range",
         .max_args = 1,
         .opts = opts,
