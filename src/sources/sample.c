@@ -45,7 +45,7 @@ struct config {
 #define AT(field) offsetof(struct config, field)
 static const ul_opt opts[] = {
         {"n", UL_OPT_INT, AT(n), "400", 1, 1000000, NULL, "rows kept at most", "N"},
-        {"tries", UL_OPT_INT, AT(tries), "4000", 1, 100000000, NULL, "texts drawn at most", "N"},
+        {"tries", UL_OPT_INT, AT(tries), "2000", 1, 100000000, NULL, "texts drawn at most", "N"},
         {"sample-tokens", UL_OPT_INT, AT(max_new), "128", 1, 65536, NULL, "tokens of a text", "N"},
         {"sample-temperature", UL_OPT_REAL, AT(temperature), "0.3", 0, 100, NULL, "of the draws, once begun; 0 recites", "T"},
         {"temperature-from", UL_OPT_REAL, AT(temperature_from), "1", 0, 100, NULL, "begin texts there and fall to the temperature; 0 is off (Carlini et al.: from 10 to 1)", "T"},
@@ -153,35 +153,90 @@ static int first_tokens(ul_model *m, int start, int k, ul_choice *out, ul_err *e
 	return n;
 }
 
-/* Every token that is likely behind `start` becomes an opening; its prior is how sure the model is of the words that follow it. */
-static bool sweep(struct harvest *h, int start, int64_t most, ul_err *err)
+/* Does a token begin as a text does? In a small vocabulary any may. */
+static bool may_begin(const ul_model *m, int id)
+{
+	ul_buf text = {0};
+	if (ul_tok_is_special(m->tok, id))
+		return false;
+	ul_tok_decode(m->tok, &id, 1, true, &text);
+	bool yes = text.len && (m->cfg.vocab <= 4096 || isupper((unsigned char)text.data[0]));
+	ul_buf_release(&text);
+	return yes;
+}
+
+struct first { /* a token that may begin a text, and how sure the model is of what follows */
+	int id;
+	double sure;
+};
+
+static int by_sure(const void *x, const void *y)
+{
+	const struct first *a = x, *b = y;
+	return a->sure != b->sure ? (a->sure > b->sure ? -1 : 1) : a->id - b->id;
+}
+
+/* Sorts tokens by the probability, a token, of the `next` tokens that follow each greedily. */
+static bool weigh(struct harvest *h, struct first *f, int n, int next, ul_err *err)
+{
+	ul_arena a = {0};
+	ul_gen *g = NULL;
+	ul_gen_config greedy = ul_gen_greedy(next);
+	ul_ids *prompt = ul_alloc(&a, (size_t)(n + 1) * sizeof *prompt);
+	bool ok = prompt || ul_nomem(err, (size_t)n * sizeof *prompt);
+	for (int i = 0; ok && i < n; i++) {
+		for (int t = 0; t < h->front.n; t++)
+			ul_ids_add(&prompt[i], h->front.id[t]);
+		ul_ids_add(&prompt[i], f[i].id);
+	}
+	ok = ok && ul_generate(h->j->model, prompt, n, &greedy, &a, &g, err);
+	for (int i = 0; i < n; i++) {
+		if (ok)
+			f[i].sure = g[i].n ? exp(g[i].logp / g[i].n) : 0;
+		if (prompt)
+			ul_ids_release(&prompt[i]);
+	}
+	qsort(f, (size_t)n, sizeof *f, by_sure);
+	h->tokens += (int64_t)n * next;
+	ul_arena_release(&a);
+	return ok;
+}
+
+/* First tokens become openings; the prior of each is how sure the model is of the words that follow it. The likeliest behind the
+ * starts and, because no training text may ever have stood behind a start, all that look like the beginning of a text. */
+static bool sweep(struct harvest *h, const int *start, int starts, ul_err *err)
 {
 	ul_model *m = h->j->model;
-	int k = (int)(most < m->cfg.vocab ? most : m->cfg.vocab), n = 0;
+	int most = (int)(h->c->openings < m->cfg.vocab ? h->c->openings : m->cfg.vocab), n = 0;
 	ul_arena a = {0};
-	ul_choice *best = ul_alloc(&a, (size_t)k * sizeof *best);
-	ul_ids *prompt = ul_alloc(&a, (size_t)k * sizeof *prompt);
-	ul_gen *g = NULL;
-	ul_gen_config greedy = ul_gen_greedy(4);
-	bool ok = (best && prompt) || ul_nomem(err, (size_t)k * sizeof *prompt);
-	int found = ok && k ? first_tokens(m, start, k, best, err) : 0;
-	for (int i = 0; i < found; i++) {
-		if (ul_tok_is_special(m->tok, best[i].id))
-			continue;
-		for (int t = 0; t < h->front.n; t++)
-			ul_ids_add(&prompt[n], h->front.id[t]);
-		ul_ids_add(&prompt[n++], best[i].id);
+	ul_choice *best = ul_alloc(&a, (size_t)(most + 1) * sizeof *best);
+	bool *in = ul_alloc(&a, (size_t)m->cfg.vocab), ok = true;
+	struct first *f = ul_alloc(&a, (size_t)m->cfg.vocab * sizeof *f);
+	if (a.failed)
+		ok = ul_nomem(err, (size_t)m->cfg.vocab * sizeof *f);
+	for (int s = 0; ok && s < starts; s++) {
+		int found = first_tokens(m, start[s], most / starts, best, err);
+		ok = found >= 0;
+		for (int i = 0; i < found; i++)
+			in[best[i].id] |= !ul_tok_is_special(m->tok, best[i].id);
 	}
-	ok = ok && found >= 0 && (n == 0 || ul_generate(m, prompt, n, &greedy, &a, &g, err));
-	for (int i = 0; i < n; i++) {
+	for (int id = 0; ok && id < m->cfg.vocab && id < ul_tok_size(m->tok); id++)
+		if (in[id] || may_begin(m, id))
+			f[n++].id = id;
+	ok = ok && weigh(h, f, n, 1, err);
+	n = n < most ? n : most;
+	ok = ok && weigh(h, f, n, 4, err);
+	for (int i = 0; ok && i < n; i++) {
+		ul_ids prompt = {0};
 		ul_buf text = {0};
-		ul_tok_decode(m->tok, prompt[i].id + h->front.n, 1, true, &text);
-		if (ok && text.len)
-			ok = ul_opening_add(&h->pool, text.data, text.len, &prompt[i], g[i].n ? exp(g[i].logp / g[i].n) : 0, false, err);
+		for (int t = 0; t < h->front.n; t++)
+			ul_ids_add(&prompt, h->front.id[t]);
+		ul_ids_add(&prompt, f[i].id);
+		ul_tok_decode(m->tok, &f[i].id, 1, true, &text);
+		ok = ul_opening_add(&h->pool, text.data, text.len, &prompt, f[i].sure, false, err);
 		ul_buf_release(&text);
-		ul_ids_release(&prompt[i]);
+		ul_ids_release(&prompt);
 	}
-	h->tokens += 4 * n;
 	ul_arena_release(&a);
 	return ok;
 }
@@ -210,7 +265,8 @@ static bool first_openings(struct harvest *h, ul_err *err)
 		h->front.n--; /* what stands behind a text is no opening */
 	ok = ok && (!h->j->subjects || lines(h->j->subjects, subject_line, h, err)) && (!h->c->prompts || lines(h->c->prompts, prompt_line, h, err));
 	for (int i = 0; ok && i < n; i++)
-		ok = ul_opening_add(&h->pool, "", 0, &(ul_ids){.id = &start[i], .n = 1}, START, false, err) && (h->c->openings == 0 || sweep(h, start[i], h->c->openings / n, err));
+		ok = ul_opening_add(&h->pool, "", 0, &(ul_ids){.id = &start[i], .n = 1}, START, false, err);
+	ok = ok && (h->c->openings == 0 || sweep(h, start, n, err));
 	if (ok && h->pool.n == 0) {
 		ok = ul_fail(err, "there is nothing to begin with: the tokenizer has no token that begins texts");
 		ul_hint(err, "give openings with --prompts F");
