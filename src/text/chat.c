@@ -325,9 +325,9 @@ static bool check_role(const struct render *r, int i, int first)
 	const char *role = r->turns[i].role;
 	bool user = !strcmp(role, "user");
 	if (!wrap_of(r, role))
-		return ul_fail(r->err, "the %s chat template has no role \"%.40s\"", r->style->name, role);
+		return ul_fail(r->err, "the %s chat template has no role \"%.40s\"", styles[r->chat].name, role);
 	if (r->style->alternate && user != ((i - first) % 2 == 0))
-		return ul_fail(r->err, "the %s chat template wants user and assistant to alternate; turn %d is \"%.40s\"", r->style->name, i + 1, role);
+		return ul_fail(r->err, "the %s chat template wants user and assistant to alternate; turn %d is \"%.40s\"", styles[r->chat].name, i + 1, role);
 	return true;
 }
 

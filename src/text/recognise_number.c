@@ -318,7 +318,7 @@ static bool national(const struct pii_text *t, size_t i, const struct phone *p)
 		return true;
 	if (n == 5 && g[0] == 2 && g[1] == 2 && g[2] == 2 && g[3] == 2 && g[4] == 2 && t->s[i] == '0')
 		return true;
-	bool even = n >= 2;
+	bool even = n >= 2 && !(n == 3 && g[0] == 3 && g[1] == 2 && g[2] == 4); /* the form of an SSN */
 	for (int m = 0; m < n; m++)
 		even &= g[m] >= 2 && g[m] <= 8;
 	return even && (t->s[i] == '0' || t->s[i] == '(') && p->digits >= 8 && p->digits <= 12 && !p->slash && !p->dots;

@@ -129,8 +129,10 @@ static bool thread(ul_regex_iter *it, uint32_t pc, size_t *at, size_t *jobs, siz
 			pc = i->x;
 			break;
 		case RE_SPLIT:
-			if (!fresh(it, i, *at, path_n) || !grow((void **)&it->stack, &it->jobs, *jobs, sizeof *it->stack))
+			if (!fresh(it, i, *at, path_n))
 				return false;
+			if (!grow((void **)&it->stack, &it->jobs, *jobs, sizeof *it->stack))
+				return it->failed = true, false;
 			it->stack[(*jobs)++] = (struct regex_job){i->y, *at, *path_n};
 			pc = i->x;
 			break;

@@ -42,10 +42,11 @@ static bool is_fallback(const char *s, size_t n)
 /* <0xNN> to bytes; those in a row become one string. */
 static void fall_back(struct parts *p, ul_buf *out)
 {
+	const char *bytes = p->bytes.data ? p->bytes.data : "";
 	size_t from = 0, n = 0;
 	bool joined = false;
 	for (size_t i = 0; i < p->n; i++) {
-		const char *s = p->bytes.data + from;
+		const char *s = bytes + from;
 		size_t len = p->end[i] - from;
 		bool byte = is_fallback(s, len);
 		char c = byte ? (char)(hex(s[3]) * 16 + hex(s[4])) : 0;
@@ -137,11 +138,12 @@ static void make_string(ul_buf *b)
 static void chain(const struct tok_step *step, bool last, struct parts *p)
 {
 	ul_buf out = {0};
+	const char *bytes = p->bytes.data ? p->bytes.data : "";
 	size_t from = 0;
 	if (step->kind == D_BYTE_FALLBACK)
 		fall_back(p, &out);
 	for (size_t i = 0; i < p->n && step->kind != D_BYTE_FALLBACK; i++) {
-		decode_one(step, p->bytes.data + from, p->end[i] - from, i == 0, &out);
+		decode_one(step, bytes + from, p->end[i] - from, i == 0, &out);
 		from = p->end[i];
 		p->end[i] = out.len;
 	}

@@ -82,14 +82,22 @@ ul_tok *ul_tok_open_json(const char *json, size_t n, ul_err *err)
 	return finish(root, copy, n, err);
 }
 
+/* The text of a JSON value, NUL-terminated; NULL when out of memory. */
+static char *written(const json_t *v, size_t *n)
+{
+	*n = v ? json_dumpb(v, NULL, 0, JSON_INDENT(2)) : 0;
+	char *text = *n ? ul_malloc(*n + 1) : NULL;
+	if (text) {
+		json_dumpb(v, text, *n, JSON_INDENT(2));
+		text[*n] = 0;
+	}
+	return text;
+}
+
 ul_tok *tok_new_from_json(json_t *root, ul_err *err)
 {
-	size_t n = root ? json_dumpb(root, NULL, 0, JSON_INDENT(2)) : 0;
-	char *text = n ? ul_malloc(n + 1) : NULL;
-	if (text) {
-		json_dumpb(root, text, n, JSON_INDENT(2));
-		text[n] = 0;
-	}
+	size_t n;
+	char *text = written(root, &n);
 	if (!root)
 		ul_nomem(err, n);
 	return finish(root, text, n, err);
@@ -335,8 +343,9 @@ static bool write_config(const ul_tok *t, const char *dir, ul_err *err)
 		json_object_set_new(v, "eos_token", json_string(t->piece[t->eos]));
 	if (t->chat_template)
 		json_object_set_new(v, "chat_template", json_string(t->chat_template));
-	char *text = v ? json_dumps(v, JSON_INDENT(2)) : NULL;
-	bool ok = text ? write_in(dir, "tokenizer_config.json", text, strlen(text), err) : ul_nomem(err, 256);
+	size_t n;
+	char *text = written(v, &n);
+	bool ok = text ? write_in(dir, "tokenizer_config.json", text, n, err) : ul_nomem(err, 256);
 	ul_free(text);
 	json_decref(v);
 	return ok;

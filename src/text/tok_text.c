@@ -41,7 +41,7 @@ static bool grow(struct tok_out *o, size_t more)
 {
 	if (o->failed)
 		return false;
-	if (o->n + more <= o->cap)
+	if (o->s && o->n + more <= o->cap)
 		return true;
 	size_t cap = (o->n + more) * 3 / 2 + 64;
 	char *s = ul_realloc(o->s, cap);
@@ -58,7 +58,7 @@ static bool grow(struct tok_out *o, size_t more)
 
 void tok_put(struct tok_out *o, const char *s, size_t n, int from, int to)
 {
-	if (!grow(o, n))
+	if (!n || !grow(o, n))
 		return;
 	memcpy(o->s + o->n, s, n);
 	for (size_t k = 0; k < n; k++) {
@@ -70,9 +70,9 @@ void tok_put(struct tok_out *o, const char *s, size_t n, int from, int to)
 
 void tok_put_slice(struct tok_out *o, const struct tok_text *t, size_t i, size_t j)
 {
-	if (!grow(o, j - i))
+	if (j == i || !grow(o, j - i))
 		return;
-	if (t->from && j > i) {
+	if (t->from) {
 		memcpy(o->s + o->n, t->s + i, j - i);
 		memcpy(o->from + o->n, t->from + i, (j - i) * sizeof *t->from);
 		memcpy(o->to + o->n, t->to + i, (j - i) * sizeof *t->to);
