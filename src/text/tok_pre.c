@@ -277,7 +277,7 @@ static bool split(struct tok_enc *e, int step, const struct tok_text *in, const 
 
 static void prefix(const struct tok_text *in, const char *s, size_t n, struct tok_out *out)
 {
-	int from = in->base, to = in->base;
+	int from = in->base, to = from;
 	if (in->n)
 		tok_origin(in, 0, 1, &from, &to);
 	tok_put(out, s, n, from, to);

@@ -165,7 +165,7 @@ static void replace_regex(const struct tok_text *in, const struct tok_step *s, s
 	size_t done = 0, i, j;
 	ul_regex_begin(&it, s->re, in->s, in->n);
 	while (ul_regex_next(&it, &i, &j)) {
-		int from = in->base, to = in->base;
+		int from = in->base, to = from;
 		if (j > i)
 			tok_origin(in, j - 1, j, &from, &to);
 		else if (i)
