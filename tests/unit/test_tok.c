@@ -39,7 +39,7 @@ static ul_tok *pipeline(const json_t *bases, const json_t *p)
 	char *text = json_dumps(t, 0);
 	ul_tok *tok = ul_tok_open_json(text, strlen(text), &err);
 	CHECK_MSG(tok, "%s: %s", ul_json_str(p, "name"), err.msg);
-	free(text);
+	ul_free(text);
 	json_decref(t);
 	return tok;
 }
