@@ -278,7 +278,7 @@ static bool read_tensors(struct reader *r, uint64_t n, const ul_gguf *g, ul_tens
 	size_t base = ok ? (r->at + (size_t)align - 1) / (size_t)align * (size_t)align : 0;
 	for (uint64_t i = 0; ok && i < n; i++)
 		ok = place(r, &out->t[first + (int)i], offset[i], base, (size_t)align);
-	ok = ok && check_overlap(r, out->t + first, (int)n);
+	ok = ok && (!n || check_overlap(r, out->t + first, (int)n));
 	ul_free(offset);
 	return ok;
 }
