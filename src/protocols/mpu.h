@@ -1,0 +1,71 @@
+/*
+ * mpu.h: Multiple Perturbed Copies Unlearning (MPU, arXiv 2602.23798; rules read from the published code).
+ *
+ * A server holds the weights θ, a client holds the forget set, and neither shows it. In each round the server publishes m copies
+ * T_k(θ + ε_k) whose noises cancel in the harmonic mean, the client unlearns each copy with any method, and the server averages the
+ * updates after undoing T_k. This is obfuscation with exact bookkeeping, not a formal guarantee: docs/mpu.md says what remains visible.
+ */
+#ifndef UL_MPU_H
+#define UL_MPU_H
+
+#include "model/model.h"
+
+enum ul_reparam { UL_REPARAM_NONE, UL_REPARAM_PAPER, UL_REPARAM_FULL };
+
+/* ---- noise: keyed, addressed by (round, tensor, copy, element), never stored ---- */
+
+typedef struct ul_mpu_key {
+	unsigned char bytes[32];
+} ul_mpu_key;
+
+/* n standard normals of elements first … first+n-1; first must be even. The same address gives the same numbers in any order of
+ * tensors and on any number of threads. */
+bool ul_mpu_normals(const ul_mpu_key *key, int round, const char *tensor, int copy, size_t first, float *out, size_t n, ul_err *err);
+
+/* The same stream as words, for drawing transforms. */
+bool ul_mpu_words(const ul_mpu_key *key, int round, const char *purpose, int copy, uint32_t *out, size_t n, ul_err *err);
+
+/* Zero-sum noise of one copy: ε_k = α_k √(m/(m-1)) (z_k - z̄) σ, so that Σ ε_k / α_k = 0. Draws all m normals of each element. */
+typedef struct ul_mpu_copies {
+	int m;
+	const double *alpha; /* [m]; default 1 + k/(m-1) */
+} ul_mpu_copies;
+bool ul_mpu_noise(const ul_mpu_key *key, int round, const char *tensor, const ul_mpu_copies *c, int copy, double sigma, size_t first, float *out, size_t n, ul_err *err);
+
+/* ---- transforms that keep the function ---- */
+
+/* y[i] = c[0][i] x[src[0][i]] + c[1][i] x[src[1][i]]: signed permutations and plane rotations, and everything composed of them. */
+typedef struct ul_turns {
+	int n;
+	int *src[2];
+	double *c[2];
+} ul_turns;
+
+typedef struct ul_mpu_layer {
+	ul_turns *q, *k, *v, *o, *ffn, *qkv; /* rows of q, k, v, qkv; columns of o; rows of gate and up, columns of down */
+	ul_turns *qk_norm;                   /* of q_norm and k_norm, or NULL */
+} ul_mpu_layer;
+
+typedef struct ul_mpu_plan {
+	enum ul_reparam mode;
+	bool exact;               /* signed permutations only: AdamW is equivariant under them, rotations only under SGD */
+	const ul_model *model;
+	ul_mpu_layer *layer;
+	ul_turns *residual;       /* the residual stream, or NULL */
+	ul_arena arena;
+} ul_mpu_plan;
+
+/* Draws the transform of (key, round, copy) for a model. Fails with a sentence when the family cannot bear what is asked. */
+bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, bool exact, const ul_mpu_key *key, int round, int copy, ul_err *err);
+void ul_mpu_plan_release(ul_mpu_plan *p);
+/* w [rows, cols] of `param` -> T(w), or T⁻¹ with back; in place. T is linear, so updates go the same way. Norm weights and biases
+ * included. */
+bool ul_mpu_apply(const ul_mpu_plan *p, const ul_param *param, float *w, bool back, ul_err *err);
+
+/* ---- one round ---- */
+
+/* σ of every layer: kappa times the root mean square of θ - base over all tensors of the layer (of θ without a base). sigma [layers]. */
+bool ul_mpu_sigma(const ul_model *m, const ul_model *base, double kappa, double *sigma, ul_err *err);
+int ul_mpu_layer_of(const ul_model *m, const ul_param *p); /* -1: embeddings, final norm, head, which get no noise */
+
+#endif
