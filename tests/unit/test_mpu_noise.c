@@ -1,0 +1,83 @@
+/*
+ * test_mpu_noise.c: the zero-sum noise of MPU: its sums, variance and covariance (specification 2.9, test 3), and its addresses.
+ */
+#include "protocols/mpu.h"
+#include "test.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { M = 4, N = 20000 };
+
+static const ul_mpu_key key = {"thirty-two bytes of a secret key"};
+
+static void draw(int copy, const double *alpha, double sigma, float *out)
+{
+	ul_err err = {0};
+	CHECK(ul_mpu_noise(&key, 1, "model.layers.0.mlp.up_proj.weight", &(ul_mpu_copies){M, alpha}, copy, sigma, 0, out, N, &err));
+}
+
+static void test_mpu_noise__cancels_in_the_harmonic_mean(void)
+{
+	static float e[M][N];
+	const double alpha[M] = {1, 4 / 3.0, 5 / 3.0, 2};
+	double worst = 0;
+
+	for (int k = 0; k < M; k++)
+		draw(k, alpha, 0.5, e[k]);
+	for (int i = 0; i < N; i++) {
+		double sum = 0;
+		for (int k = 0; k < M; k++)
+			sum += e[k][i] / alpha[k];
+		worst = fmax(worst, fabs(sum));
+	}
+	CHECK(worst < 1e-6);
+}
+
+static void test_mpu_noise__variance_and_covariance(void)
+{
+	static float e[2][N];
+	const double alpha[M] = {1, 1, 1, 1};
+	double v = 0, c = 0;
+
+	draw(0, alpha, 0.5, e[0]);
+	draw(1, alpha, 0.5, e[1]);
+	for (int i = 0; i < N; i++) {
+		v += (double)e[0][i] * e[0][i] / N;
+		c += (double)e[0][i] * e[1][i] / N;
+	}
+	CHECK_CLOSE(v, 0.25, 0.04);              /* Var = σ² */
+	CHECK_CLOSE(c, -0.25 / (M - 1), 0.15);   /* Cov = -σ²/(m-1) */
+}
+
+static void test_mpu_noise__any_piece_can_be_drawn_again(void)
+{
+	float whole[300], piece[100];
+	ul_err err = {0};
+
+	CHECK(ul_mpu_normals(&key, 3, "w", 2, 0, whole, 300, &err));
+	for (size_t at = 0; at <= 200; at += 2) {
+		CHECK(ul_mpu_normals(&key, 3, "w", 2, at, piece, 100, &err));
+		CHECK(!memcmp(piece, whole + at, sizeof piece));
+	}
+}
+
+static void test_mpu_noise__another_address_gives_other_numbers(void)
+{
+	const struct {
+		ul_mpu_key key;
+		int round, copy;
+		const char *name;
+	} other[] = {{{"another secret of thirty-two b."}, 1, 0, "w"}, {key, 2, 0, "w"}, {key, 1, 1, "w"}, {key, 1, 0, "v"}};
+	float a[64], b[64];
+	ul_err err = {0};
+
+	CHECK(ul_mpu_normals(&key, 1, "w", 0, 0, a, 64, &err));
+	for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+		double dot = 0, aa = 0, bb = 0;
+		CHECK(ul_mpu_normals(&other[i].key, other[i].round, other[i].name, other[i].copy, 0, b, 64, &err));
+		for (int j = 0; j < 64; j++)
+			dot += a[j] * b[j], aa += a[j] * a[j], bb += b[j] * b[j];
+		CHECK(fabs(dot) / sqrt(aa * bb) < 0.6);
+	}
+}
