@@ -9,6 +9,7 @@
 
 enum { SELF_TOKENS = 96,
 	SELF_ROWS = 256,
+	SELF_ROUNDS = 16, /* a model full of personal data writes little else */
 	SELF_SHORTEST = 24 /* bytes: less says nothing about a language */ };
 
 static bool seen(const ul_dataset *d, const char *text)
@@ -44,20 +45,24 @@ bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err)
 	int want = r->data[UL_FORGET]->n < SELF_ROWS ? r->data[UL_FORGET]->n : SELF_ROWS;
 	ul_gen_config c = ul_gen_greedy(SELF_TOKENS);
 	c.temperature = 1;
-	c.samples = 2 * want;
-	c.seed = (uint64_t)r->train.seed ^ 0x73656c66u; /* not the draws of a source with the same seed */
+	c.samples = want;
 	if (!r->model->tok) {
 		return ul_fail(err, "--retain self: %s has no tokenizer, and rows it writes are texts", r->model->path ? r->model->path : "the model");
 	}
 	if (p && p->note) {
 		p->note(p->ud, "the model writes its own retain rows");
 	}
-	bool ok = ul_text_encode(r->model, "", 0, &start, err) && ul_generate(r->model, &start, 1, &c, &a, &g, err);
-	for (int i = 0; ok && i < c.samples && j->data[UL_RETAIN].n < want; i++) {
-		ok = add(&j->data[UL_RETAIN], &g[i], r->train.seed, err);
+	bool ok = ul_text_encode(r->model, "", 0, &start, err);
+	for (int round = 0; ok && round < SELF_ROUNDS && j->data[UL_RETAIN].n < want; round++) {
+		c.seed = ((uint64_t)r->train.seed ^ 0x73656c66u) + ((uint64_t)round << 32); /* not the draws of a source with the same seed */
+		ok = ul_generate(r->model, &start, 1, &c, &a, &g, err);
+		for (int i = 0; ok && i < c.samples && j->data[UL_RETAIN].n < want; i++) {
+			ok = add(&j->data[UL_RETAIN], &g[i], r->train.seed, err);
+		}
+		ul_arena_reset(&a, (ul_mark){0});
 	}
 	if (ok && j->data[UL_RETAIN].n == 0) {
-		ok = ul_fail(err, "--retain self: none of %d texts the model wrote is free of personal data", c.samples);
+		ok = ul_fail(err, "--retain self: none of %d texts the model wrote is free of personal data", SELF_ROUNDS * want);
 	}
 	ul_ids_release(&start);
 	ul_arena_release(&a);
