@@ -3,6 +3,7 @@
 #            make demo       a small world, two requests, one report; MODEL=smollm2 or MODEL=path: the same with a real model
 #            make docs       the pages and tables that the program writes about itself
 #            make check      layers, format, static analysis, commands in documents
+#            make phenomena  what the literature says must happen on a synthetic world, measured (minutes)
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
 #            make interop    exports opened by transformers, peft and llama.cpp
 #            make install    PREFIX=/usr/local; make uninstall
@@ -195,4 +196,7 @@ interop: $(B)/unlearn
 clean:
 	rm -rf build
 MODEL ?=
-.PHONY: all clean docs demo test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop
+# Slow, and worth it before a release: docs/phenomena.md holds what it measured.
+phenomena: $(B)/unlearn
+	@tests/phenomena/run $(B)
+.PHONY: all clean docs demo phenomena test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop
