@@ -123,10 +123,10 @@ static void transpose_8(float *to, size_t ldto, const float *from, size_t ldfrom
 static void pack_b(float *to, const float *b, size_t ldb, bool tb, int k, int n, int nr)
 {
 	if (!tb) {
-		for (int p = 0; p < k; p++, b += ldb, to += nr) {
-			memcpy(to, b, (size_t)n * sizeof *to);
-			memset(to + n, 0, (size_t)(nr - n) * sizeof *to);
-		}
+		for (int p = 0; p < k; p++, b += ldb, to += nr)
+			for (int j = 0; j < nr; j += VW) /* short rows: calling memcpy costs more than copying */
+				vf_store(to + j, j + VW <= n ? vf_load(b + j) : j < n ? vf_load_part(b + j, (size_t)(n - j))
+				                                                      : (vf){0});
 		return;
 	}
 	if (n < nr)
@@ -142,11 +142,12 @@ static void pack_b(float *to, const float *b, size_t ldb, bool tb, int k, int n,
 }
 
 /* A sliver of a transposed A: to[p · MR + i] = A[p][i]. */
-static void pack_a(float *to, const float *a, size_t lda, int k, int m)
+INLINE void pack_a(float *to, const float *a, size_t lda, int k, int m)
 {
-	for (int p = 0; p < k; p++, a += lda, to += MR)
+	for (int p = 0; p < k; p++, a += lda, to += MR) {
 		for (int i = 0; i < MR; i++)
 			to[i] = i < m ? a[i] : 0;
+	}
 }
 
 static int evenly(int n, int most, int unit) /* a part of n not above `most`, the parts alike, a multiple of unit */
@@ -156,35 +157,75 @@ static int evenly(int n, int most, int unit) /* a part of n not above `most`, th
 	return parts <= 1 ? n : ((n + parts - 1) / parts + unit - 1) / unit * unit;
 }
 
-enum { KC = 512,
-	BLOCK = 512 << 10 }; /* bytes of packed B: half of a common L2 */
+enum { KC = 384,
+	BLOCK = 384 << 10 }; /* bytes of packed B: it stays in any L2 */
+
+/* Slivers of a transposed A are packed a few at a time, so that whole cache lines of its rows are used. */
+enum { SLIVERS = 4 };
 
 static size_t gemm_work(void)
 {
-	return BLOCK + (size_t)KC * MR * sizeof(float) + (size_t)KC * NR * sizeof(float);
+	return BLOCK + (size_t)KC * (NR + SLIVERS * MR) * sizeof(float);
 }
 
-/* All of A over one packed block of B: k x n at row p, column j of the product. */
-static void over_block(const ul_gemm *g, int p, int k, int j0, int n, float *work)
+/* A packed block of B in front of A: rows p … p + k - 1 of B, columns j … j + n - 1. */
+struct block {
+	int p, k, j, n;
+	const float *b;
+	float *slivers;
+	size_t lda; /* of a packed or transposed sliver */
+};
+
+/* One sliver of A, its rows at row[0 … MR - 1] or packed at row[0], over the block: rows i … i + m - 1 of C. */
+static void over_block(const ul_gemm *g, const struct block *bl, const float *const *row, int i, int m)
+{
+	const float *panel = bl->b;
+
+	for (int j = 0; j < bl->n; j += NR) {
+		int cols = bl->n - j < NR ? bl->n - j : NR, vectors = (cols + VW - 1) / VW;
+		struct tile t = {(float *)g->c + (size_t)i * (size_t)g->ldc + bl->j + j, (size_t)g->ldc, m, cols, (float)g->alpha, bl->p ? 1 : (float)g->beta};
+		micro_of(g->ta, vectors)(row, bl->lda, panel, (size_t)(vectors * VW), bl->k, &t);
+		panel += (size_t)bl->k * (size_t)(vectors * VW);
+	}
+}
+
+static void all_rows(const ul_gemm *g, const struct block *bl)
 {
 	const float *a = g->a;
-	float *sliver = work + (BLOCK / sizeof(float)) + (size_t)KC * NR;
-	bool packed = g->ta;
 
 	for (int i = 0; i < g->m; i += MR) {
 		int m = g->m - i < MR ? g->m - i : MR;
 		const float *row[MR];
-		if (packed)
-			pack_a(sliver, a + (size_t)p * (size_t)g->lda + i, (size_t)g->lda, k, m);
 		for (int r = 0; r < MR; r++)
-			row[r] = packed ? sliver : a + (size_t)(r < m ? i + r : i) * (size_t)g->lda + p;
-		const float *panel = work;
-		for (int j = 0; j < n; j += NR) {
-			int cols = n - j < NR ? n - j : NR, vectors = (cols + VW - 1) / VW;
-			struct tile t = {(float *)g->c + (size_t)i * (size_t)g->ldc + j0 + j, (size_t)g->ldc, m, cols, (float)g->alpha, p ? 1 : (float)g->beta};
-			micro_of(packed, vectors)(row, MR, panel, (size_t)(vectors * VW), k, &t);
-			panel += (size_t)k * (size_t)(vectors * VW);
+			row[r] = a + (size_t)(r < m ? i + r : i) * (size_t)g->lda + bl->p;
+		over_block(g, bl, row, i, m);
+	}
+}
+
+static void all_columns(const ul_gemm *g, const struct block *bl) /* A is transposed */
+{
+	const float *a = (const float *)g->a + (size_t)bl->p * (size_t)g->lda;
+
+	for (int i = 0; i < g->m; i += SLIVERS * MR) {
+		int end = g->m - i < SLIVERS * MR ? g->m : i + SLIVERS * MR;
+		float *to = bl->slivers;
+		if (bl->n <= NR && end - i == SLIVERS * MR) { /* used once: read where it lies */
+			struct block unpacked = *bl;
+			unpacked.lda = (size_t)g->lda;
+			for (int r = i; r < end; r += MR) {
+				const float *from = a + r;
+				over_block(g, &unpacked, &from, r, MR);
+			}
+			continue;
 		}
+		for (int r = i; r < end; r += MR, to += bl->k * MR)
+			if (end - r >= MR)
+				pack_a(to, a + r, (size_t)g->lda, bl->k, MR); /* a constant: whole vectors */
+			else
+				pack_a(to, a + r, (size_t)g->lda, bl->k, end - r);
+		const float *from = bl->slivers;
+		for (int r = i; r < end; r += MR, from += bl->k * MR)
+			over_block(g, bl, &from, r, end - r < MR ? end - r : MR);
 	}
 }
 
@@ -206,6 +247,10 @@ static void gemm_one(const ul_gemm *g, float *work)
 				pack_b(panel, g->tb ? b + (size_t)(j + c) * (size_t)g->ldb + p : b + (size_t)p * (size_t)g->ldb + j + c, (size_t)g->ldb, g->tb, k, cols, nr);
 				panel += (size_t)k * (size_t)nr;
 			}
-			over_block(g, p, k, j, n, work);
+			struct block bl = {p, k, j, n, work, work + BLOCK / sizeof(float) + (size_t)KC * NR, MR};
+			if (g->ta)
+				all_columns(g, &bl);
+			else
+				all_rows(g, &bl);
 		}
 }
