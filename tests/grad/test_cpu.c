@@ -59,16 +59,16 @@ static double product_error(struct sides s, int how, double beta, ul_arena *aren
 	return worst;
 }
 
-static void products(void)
+static void products(bool small_too)
 {
 	static const int few[] = {1, 2, 3, 4, 5, 7, 8, 9, 13}, wide[] = {1, 3, 4, 15, 16, 17, 31, 47, 48, 49, 95, 100}, deep[] = {0, 1, 7, 8, 19, 64};
-	static const struct sides large[] = {{70, 129, 700}, {12, 300, 385}, {13, 500, 64}, {257, 33, 31}, {64, 2100, 390}, {3, 1030, 333}, {33, 8, 1100}};
+	static const struct sides large[] = {{70, 129, 700}, {12, 300, 385}, {13, 500, 64}, {257, 33, 31}, {64, 2100, 390}, {3, 1030, 333}, {33, 8, 1100}, {4, 3000, 400}, {1500, 8, 300}};
 	static const double betas[] = {0, 1, -0.5};
 	ul_arena arena = {0};
 
 	for (int how = 0; how < 4; how++) {
 		double worst = 0;
-		for (size_t i = 0; i < sizeof few / sizeof *few; i++)
+		for (size_t i = 0; small_too && i < sizeof few / sizeof *few; i++)
 			for (size_t j = 0; j < sizeof wide / sizeof *wide; j++)
 				for (size_t p = 0; p < sizeof deep / sizeof *deep; p++)
 					worst = fmax(worst, product_error((struct sides){few[i], wide[j], deep[p]}, how, betas[(i + j + p) % 3], &arena));
@@ -84,7 +84,7 @@ static void products_on(const char *name)
 	path(name);
 	for (int threads = 1; threads <= 3; threads++) {
 		ul_set_threads(threads);
-		products();
+		products(threads == 1);
 	}
 }
 

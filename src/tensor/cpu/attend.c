@@ -16,6 +16,7 @@ struct job {
 	size_t each; /* bytes of work per thread */
 };
 
+enum { SMALL = 1 << 20 }; /* multiplications below which one thread is enough */
 enum { FEW = 4 }; /* query rows of a sequence up to which keys are read where they lie */
 
 static int rows_of(const ul_attend_args *a, int s)
@@ -144,7 +145,7 @@ void ul_cpu_attend(const ul_attend_args *a)
 		tasks += (rows_of(a, s) + UL_QUERIES - 1) / UL_QUERIES * a->q_heads;
 		work += (double)rows_of(a, s) * keys_of(a, s) * a->q_heads * a->head_dim;
 	}
-	if (work < 1e5)
+	if (work < SMALL)
 		threads = 1;
 	if (begin(&j, threads)) {
 #pragma omp parallel num_threads(threads) if (threads > 1)
@@ -186,8 +187,13 @@ void ul_cpu_attend_grad(const ul_attend_args *a)
 	ul_mark mark = ul_arena_mark(a->work);
 	struct job j = {.a = a, .k = ul_cpu()};
 	int threads = ul_threads(), pairs = a->seqs * a->kv_heads, tasks = a->seqs * a->q_heads;
+	double work = 0;
 	size_t bytes = (size_t)a->start[a->seqs] * (size_t)a->q_heads * (size_t)a->head_dim * sizeof(float);
 
+	for (int s = 0; s < a->seqs; s++)
+		work += (double)rows_of(a, s) * rows_of(a, s) * a->q_heads * a->head_dim;
+	if (work < SMALL)
+		threads = 1;
 	j.dk = ul_alloc_raw(a->work, bytes);
 	j.dv = ul_alloc_raw(a->work, bytes);
 	if (begin(&j, threads) && j.dk && j.dv) {

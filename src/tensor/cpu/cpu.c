@@ -116,10 +116,10 @@ static void to_f32(float *dst, const void *src, size_t n)
 	memcpy(dst, src, n * sizeof *dst);
 }
 
-/* ---- elements: 16 to a cache line, 32 Ki are worth a thread ---- */
+/* ---- elements: 16 to a cache line, 64 Ki are worth a thread ---- */
 
 enum { LINE = 16,
-	GRAIN = 32 << 10 };
+	GRAIN = 64 << 10 };
 
 static void elements(ul_range f, ul_span_args a, size_t n)
 {

@@ -9,6 +9,7 @@
 #include <omp.h>
 #include <string.h>
 
+enum { SMALL = 2 << 20 }; /* multiplications, some 20 µs: less is not worth waking a thread */
 enum { FEW = 12 }; /* rows up to which streaming the weights as they lie beats packing them */
 
 __attribute__((weak)) void openblas_set_num_threads(int n);
@@ -66,7 +67,7 @@ static void cut(int n, int unit, int t, int threads, int *from, int *count)
 static void by_own(const ul_gemm *g)
 {
 	const ul_kernels *k = ul_cpu();
-	int threads = (double)g->m * g->n * g->k < 3e5 ? 1 : ul_threads();
+	int threads = (double)g->m * g->n * g->k < SMALL ? 1 : ul_threads();
 	size_t each = (k->gemm_work() + 63) / 64 * 64;
 	ul_mark mark = ul_arena_mark(g->work);
 	char *work = ul_alloc_raw(g->work, each * (size_t)threads);
@@ -111,7 +112,7 @@ void ul_cpu_gemm(const ul_gemm *g)
 	else if (ul_cpu_products() == UL_PRODUCT_REF)
 		plainly(g);
 	else if (g->tb && !g->ta && g->m <= FEW)
-		ul_cpu_share(ul_cpu()->few_rows, g, (size_t)g->n, 4, (size_t)(20000 / g->k + 1));
+		ul_cpu_share(ul_cpu()->few_rows, g, (size_t)g->n, 4, (size_t)(SMALL / 16 / g->k + 1));
 	else
 		by_own(g);
 }
