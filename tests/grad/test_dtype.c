@@ -92,3 +92,42 @@ static void test_dtype__names_and_sizes(void)
 	CHECK_EQ_INT(ul_dtype_block(UL_Q6_K), 256);
 	CHECK_EQ_INT(ul_dtype_block(UL_Q5_1), 32);
 }
+
+/* The blocks of ../shared: tensors follow each other in the order of the list, each from a multiple of 32, and end with the file. */
+static void test_dtype__blocks_of_the_oracle(void)
+{
+	const char *dir = test_shared("oracle-hf/gguf");
+	char path[3][4096];
+	ul_buf file = {0}, truth = {0};
+	ul_err err = {0};
+	size_t at = 0, done = 0;
+
+	snprintf(path[0], sizeof path[0], "%s/quant_blocks.json", dir);
+	snprintf(path[1], sizeof path[1], "%s/quant_blocks.gguf", dir);
+	snprintf(path[2], sizeof path[2], "%s/quant_blocks.oracle.safetensors", dir);
+	json_t *list = ul_json_file(path[0], 1 << 20, &err), *t;
+	NEED_OK(list && ul_file_read(&file, path[1], 1 << 20, &err) && ul_file_read(&truth, path[2], 1 << 20, &err), err);
+	uint64_t head;
+	memcpy(&head, truth.data, 8);
+	json_t *header = ul_json_parse(truth.data + 8, head, "oracle", &err);
+	NEED_OK(header, err);
+
+	for (size_t i = json_array_size(list); i-- > 0;) { /* from the end of the file */
+		t = json_array_get(list, i);
+		json_t *shape = json_object_get(t, "shape_rows");
+		size_t n = (size_t)(json_integer_value(json_array_get(shape, 0)) * json_integer_value(json_array_get(shape, 1)));
+		size_t bytes = n / (size_t)json_integer_value(json_object_get(t, "block")) * (size_t)json_integer_value(json_object_get(t, "bytes_per_block"));
+		json_t *place = json_object_get(json_object_get(header, ul_json_str(t, "name")), "data_offsets");
+		at += (bytes + 31) / 32 * 32;
+		for (int d = 0; d < UL_DTYPES; d++)
+			if (!strcmp(ul_dtype_name((enum ul_dtype)d), ul_json_str(t, "type"))) {
+				same_floats((enum ul_dtype)d, file.data + file.len - at, bytes, truth.data + 8 + head + json_integer_value(json_array_get(place, 0)), n);
+				done++;
+			}
+	}
+	CHECK_EQ_INT(done, 8);
+	json_decref(list);
+	json_decref(header);
+	ul_buf_release(&file);
+	ul_buf_release(&truth);
+}
