@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { SELF_TOKENS = 96,
+	SELF_FEWEST = 32,
 	SELF_ROWS = 256,
 	SELF_ROUNDS = 16, /* a model full of personal data writes little else */
 	SELF_SHORTEST = 24 /* bytes: less says nothing about a language */ };
@@ -42,7 +43,8 @@ bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err)
 	ul_arena a = {0};
 	ul_ids start = {0};
 	ul_gen *g = NULL;
-	int want = r->data[UL_FORGET]->n < SELF_ROWS ? r->data[UL_FORGET]->n : SELF_ROWS;
+	int n = r->data[UL_FORGET]->n, want = n < SELF_FEWEST ? SELF_FEWEST : n < SELF_ROWS ? n
+	                                                                                    : SELF_ROWS;
 	ul_gen_config c = ul_gen_greedy(SELF_TOKENS);
 	c.temperature = 1;
 	c.samples = want;
