@@ -160,7 +160,7 @@ test_run__without_data() {
 	same "$(ls "$TMP/r" | tr '\n' ' ')" "adapter forget.jsonl journal.jsonl retain.jsonl run.json "
 	has "$(head -1 "$TMP/r/forget.jsonl")" '"spans"'
 	has "$(head -1 "$TMP/r/retain.jsonl")" '"self"'
-	[ "$(grep -c '@example.org' "$TMP/r/retain.jsonl")" = 0 ] || fail "personal data among the rows to keep"
+	[ "$(grep -c '[a-z0-9]@example[.]org' "$TMP/r/retain.jsonl")" = 0 ] || fail "personal data among the rows to keep"
 	has "$(head -1 "$TMP/r/journal.jsonl")" '"private"'
 	exits 0 $U run "$TMP/m" --method pscu --source sample --n 8 --tries 64 -o "$TMP/r2" --steps 2 --quiet
 	[ ! -e "$TMP/r2/forget.jsonl" ] || fail "generated personal data were left behind"
