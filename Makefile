@@ -134,10 +134,13 @@ check-layers: $(B)/libunlearn.a
 	@tools/layers $(B)
 check-format:
 	@clang-format --dry-run --Werror $(FORMATTED) && echo "clang-format: $(words $(FORMATTED)) files"
+# clang does not know gcc's target pragma.
+$(B)/check/tensor/cpu/kern_avx2.tidy $(B)/fuzz/obj/tensor/cpu/kern_avx2.o: ISA := -mavx2 -mfma
+$(B)/check/tensor/cpu/kern_avx512.tidy $(B)/fuzz/obj/tensor/cpu/kern_avx512.o: ISA := -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl
 # A file is looked at again when it or a header has changed.
 $(B)/check/%.tidy: src/%.c .clang-tidy $(wildcard include/*.h src/*/*.h src/*/*/*.h)
 	@mkdir -p $(@D)
-	@clang-tidy --quiet $< -- -std=c17 -D_GNU_SOURCE $(INCLUDE) $(DEPINC) $(GOMP) > $@.log 2>/dev/null || { grep -E 'warning:|error:|note:' $@.log; exit 1; }
+	@clang-tidy --quiet $< -- -std=c17 -D_GNU_SOURCE $(ISA) $(INCLUDE) $(DEPINC) $(GOMP) > $@.log 2>/dev/null || { grep -E 'warning:|error:|note:' $@.log; exit 1; }
 	@mv $@.log $@
 tidy-all: $(TIDY)
 check-tidy: $(B)/gen/registry.c $(B)/gen/omp/omp.h
@@ -174,7 +177,7 @@ FUZZ_OBJ := $(LIB_SRC:src/%.c=$(FB)/obj/%.o) $(FB)/obj/gen/registry.o
 $(FB)/obj/%.o: src/%.c Makefile $(B)/gen/omp/omp.h
 	@mkdir -p $(@D)
 	@echo "  clang $<"
-	$(Q)$(FUZZCC) $(FUZZSAN) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+	$(Q)$(FUZZCC) $(ISA) $(FUZZSAN) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 $(FB)/obj/gen/%.o: $(B)/gen/%.c
 	@mkdir -p $(@D)
 	$(Q)$(FUZZCC) $(FUZZSAN) -fsanitize=fuzzer-no-link -c -o $@ $<
