@@ -6,7 +6,7 @@
 const ul_audit_def ul_audit_general_nll = {
         .name = "general_nll",
         .title = "Surprise at general text",
-        .paper = "audits.md 8.3, line 2",
+        .paper = "Merity et al. 2017, WikiText (held-out loss)",
         .notes = "Known: nats per token, mean over texts. Gate: at most 0.05 nats worse than before.",
         .kind = UL_K_UTILITY,
         .split = UL_S_GENERAL,

@@ -1,6 +1,6 @@
 /*
  * items_pii.c: can personal data be got out by giving the text in front of them? Decoded candidates are searched for what stood
- * there. The four counts of DFSU (Zhou et al. 2026) in the definitions of specs/audits.md 2.1; entities of fewer than four
+ * there. The four counts of DFSU (Zhou et al. 2026) reconstructed, since the paper gives no formulas; entities of fewer than four
  * characters are left out, and spelling that does not matter is normalised away.
  */
 #include "audits/audit.h"

@@ -11,7 +11,7 @@ static bool items(const ul_ask *q, ul_items *out)
 const ul_audit_def ul_audit_neighbours_entity_accuracy = {
         .name = "neighbours_entity_accuracy",
         .title = "Personal data known of neighbours",
-        .paper = "audits.md 9.3, A6",
+        .paper = "unlearn.c, docs/phenomena.md (A6)",
         .notes = "Ours: every token of every span is the most probable one, given the true text before it. Raw exact memorisation counts the template as well and has a high floor; this does not.",
         .kind = UL_K_UTILITY,
         .split = UL_S_NEIGHBOURS,

@@ -1,5 +1,5 @@
 /*
- * synth.h: a synthetic world of people, facts, personal data and canaries (audits.md §9.1), written as the files that `unlearn
+ * synth.h: a synthetic world of people, facts, personal data and canaries, written as the files that `unlearn
  * synth` promises. Everything in it is drawn by (seed, purpose, index): the same seed gives the same bytes.
  */
 #ifndef UL_SYNTH_H

@@ -10,7 +10,9 @@
 
 #include "model/model.h"
 
-enum ul_reparam { UL_REPARAM_NONE, UL_REPARAM_PAPER, UL_REPARAM_FULL };
+enum ul_reparam { UL_REPARAM_NONE,
+	UL_REPARAM_PAPER,
+	UL_REPARAM_FULL };
 
 /* ---- noise: keyed, addressed by (round, tensor, copy, element), never stored ---- */
 
@@ -43,15 +45,15 @@ typedef struct ul_turns {
 
 typedef struct ul_mpu_layer {
 	ul_turns *q, *k, *v, *o, *ffn, *qkv; /* rows of q, k, v, qkv; columns of o; rows of gate and up, columns of down */
-	ul_turns *qk_norm;                   /* of q_norm and k_norm, or NULL */
+	ul_turns *qk_norm; /* of q_norm and k_norm, or NULL */
 } ul_mpu_layer;
 
 typedef struct ul_mpu_plan {
 	enum ul_reparam mode;
-	bool exact;               /* signed permutations only: AdamW is equivariant under them, rotations only under SGD */
+	bool exact; /* signed permutations only: AdamW is equivariant under them, rotations only under SGD */
 	const ul_model *model;
 	ul_mpu_layer *layer;
-	ul_turns *residual;       /* the residual stream, or NULL */
+	ul_turns *residual; /* the residual stream, or NULL */
 	ul_arena arena;
 } ul_mpu_plan;
 

@@ -289,15 +289,33 @@ static sides sides_of(const ul_mpu_plan *p, const ul_param *w)
 	for (int i = 0; p->layer && i < m->cfg.layers; i++) {
 		const ul_layer *l = &m->layer[i];
 		const ul_mpu_layer *t = &p->layer[i];
-		const struct { const ul_param *w; sides s; } table[] = {
-			{l->norm1, {NULL, res, true}}, {l->norm2, {NULL, res, true}}, {l->post1, {NULL, res, true}}, {l->post2, {NULL, res, true}},
-			{l->norm1_b, {NULL, res, false}}, {l->norm2_b, {NULL, res, false}},
-			{l->q, {t->q, res, false}}, {l->k, {t->k, res, false}}, {l->v, {t->v, res, false}}, {l->qkv, {t->qkv, res, false}},
-			{l->q_b, {NULL, t->q, false}}, {l->k_b, {NULL, t->k, false}}, {l->v_b, {NULL, t->v, false}}, {l->qkv_b, {NULL, t->qkv, false}},
-			{l->q_norm, {NULL, t->qk_norm, true}}, {l->k_norm, {NULL, t->qk_norm, true}},
-			{l->o, {res, t->o, false}}, {l->o_b, {NULL, res, false}},
-			{l->gate, {t->ffn, res, false}}, {l->up, {t->ffn, res, false}}, {l->up_b, {NULL, t->ffn, false}},
-			{l->down, {res, t->ffn, false}}, {l->down_b, {NULL, res, false}},
+		const struct {
+			const ul_param *w;
+			sides s;
+		} table[] = {
+		        {l->norm1, {NULL, res, true}},
+		        {l->norm2, {NULL, res, true}},
+		        {l->post1, {NULL, res, true}},
+		        {l->post2, {NULL, res, true}},
+		        {l->norm1_b, {NULL, res, false}},
+		        {l->norm2_b, {NULL, res, false}},
+		        {l->q, {t->q, res, false}},
+		        {l->k, {t->k, res, false}},
+		        {l->v, {t->v, res, false}},
+		        {l->qkv, {t->qkv, res, false}},
+		        {l->q_b, {NULL, t->q, false}},
+		        {l->k_b, {NULL, t->k, false}},
+		        {l->v_b, {NULL, t->v, false}},
+		        {l->qkv_b, {NULL, t->qkv, false}},
+		        {l->q_norm, {NULL, t->qk_norm, true}},
+		        {l->k_norm, {NULL, t->qk_norm, true}},
+		        {l->o, {res, t->o, false}},
+		        {l->o_b, {NULL, res, false}},
+		        {l->gate, {t->ffn, res, false}},
+		        {l->up, {t->ffn, res, false}},
+		        {l->up_b, {NULL, t->ffn, false}},
+		        {l->down, {res, t->ffn, false}},
+		        {l->down_b, {NULL, res, false}},
 		};
 		for (size_t j = 0; j < sizeof table / sizeof *table; j++)
 			if (table[j].w && table[j].w == w)

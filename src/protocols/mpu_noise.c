@@ -12,14 +12,15 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-enum { BLOCK = 64, PER_BLOCK = 16 }; /* bytes of a ChaCha20 block, and normals made from it */
+enum { BLOCK = 64,
+	PER_BLOCK = 16 }; /* bytes of a ChaCha20 block, and normals made from it */
 
 static bool subkey(const ul_mpu_key *key, int round, const char *tensor, int copy, unsigned char out[32])
 {
 	EVP_MD_CTX *h = EVP_MD_CTX_new();
 	uint32_t at[2] = {(uint32_t)round, (uint32_t)copy};
 	bool ok = h && EVP_DigestInit_ex(h, EVP_sha256(), NULL) && EVP_DigestUpdate(h, key->bytes, sizeof key->bytes) &&
-		EVP_DigestUpdate(h, at, sizeof at) && EVP_DigestUpdate(h, tensor, strlen(tensor)) && EVP_DigestFinal_ex(h, out, NULL);
+	          EVP_DigestUpdate(h, at, sizeof at) && EVP_DigestUpdate(h, tensor, strlen(tensor)) && EVP_DigestFinal_ex(h, out, NULL);
 	EVP_MD_CTX_free(h);
 	return ok;
 }

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { M = 4, N = 20000 };
+enum { M = 4,
+	N = 20000 };
 
 static const ul_mpu_key key = {"thirty-two bytes of a secret key"};
 
@@ -46,8 +47,8 @@ static void test_mpu_noise__variance_and_covariance(void)
 		v += (double)e[0][i] * e[0][i] / N;
 		c += (double)e[0][i] * e[1][i] / N;
 	}
-	CHECK_CLOSE(v, 0.25, 0.04);              /* Var = σ² */
-	CHECK_CLOSE(c, -0.25 / (M - 1), 0.15);   /* Cov = -σ²/(m-1) */
+	CHECK_CLOSE(v, 0.25, 0.04); /* Var = σ² */
+	CHECK_CLOSE(c, -0.25 / (M - 1), 0.15); /* Cov = -σ²/(m-1) */
 }
 
 static void test_mpu_noise__any_piece_can_be_drawn_again(void)

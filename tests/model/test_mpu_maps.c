@@ -1,0 +1,101 @@
+/*
+ * test_mpu_maps.c: the transforms of MPU keep the function of every architecture, move its weights, and come back exactly
+ * (specification 2.9, tests 1 and 2), on the small checkpoints that ship with the tests.
+ */
+#include "protocols/mpu.h"
+#include "test.h"
+
+static const char *const families[] = {"llama", "qwen2", "qwen3", "neox_parallel", "neox_sequential", "gpt2", "gemma3"};
+static const ul_mpu_key key = {"thirty-two bytes of a secret key"};
+
+static void logits(ul_model *m, double *out) /* [8, vocab] */
+{
+	static const int ids[8] = {3, 1, 4, 1, 5, 9, 2, 6}, pos[8] = {0, 1, 2, 3, 4, 5, 6, 7}, start[2] = {0, 8};
+	ul_tape t;
+	ul_tape_init(&t, m->be);
+	ul_pass p = {.tape = &t, .ids = ids, .pos = pos, .span = {1, start}};
+	ul_val *h = ul_forward(m, &p);
+	ul_read(ul_head_logits(h, m->head, m->head_b), out);
+	ul_tape_release(&t);
+}
+
+/* Every weight through T, or back; returns the relative change of all of them together. */
+static double transform(ul_model *m, const ul_mpu_plan *p, bool back)
+{
+	double diff = 0, norm = 0;
+	ul_err err = {0};
+
+	for (int i = 0; i < m->params; i++) {
+		ul_param *w = m->param[i];
+		size_t n = (size_t)w->rows * (size_t)w->cols;
+		float *x = ul_malloc(n * 2 * sizeof *x), *was = x + n;
+		NEED(x != NULL);
+		NEED_OK(ul_param_own(w, &err), err);
+		ul_param_get_f32(w, x);
+		memcpy(was, x, n * sizeof *x);
+		NEED_OK(ul_mpu_apply(p, w, x, back, &err), err);
+		for (size_t j = 0; j < n; j++) {
+			diff += ((double)x[j] - was[j]) * ((double)x[j] - was[j]);
+			norm += (double)was[j] * was[j];
+		}
+		ul_param_set_f32(w, x);
+		ul_free(x);
+	}
+	return sqrt(diff / norm);
+}
+
+static void family(const char *name, enum ul_reparam mode, bool exact)
+{
+	char path[256];
+	static double before[8 * 512], after[8 * 512];
+	ul_err err = {0};
+	ul_mpu_plan p;
+
+	snprintf(path, sizeof path, "tests/golden/families/%s", name);
+	ul_model *m = ul_model_open_with(path, &(ul_open){.backend = "ref64", .no_tokenizer = true}, &err);
+	NEED_OK(m != NULL, err);
+	NEED(m->cfg.vocab <= 512);
+	size_t n = 8 * (size_t)m->cfg.vocab;
+	logits(m, before);
+	NEED_OK(ul_mpu_plan_make(&p, m, mode, exact, &key, 1, 0, &err), err);
+	double moved = transform(m, &p, false);
+	logits(m, after);
+	CHECK_MSG(moved > 0.3, "%s: the weights moved by %g only", name, moved);
+	CHECK_ARRAY(after, before, n, exact ? 1e-12 : 2e-6); /* rotations are rounded to the weights' floats */
+	transform(m, &p, true);
+	logits(m, after);
+	CHECK_ARRAY(after, before, n, exact ? 1e-15 : 2e-6);
+	ul_mpu_plan_release(&p);
+	ul_model_free(m);
+}
+
+static void test_mpu_maps__quarter_turns_keep_every_family(void)
+{
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+		family(families[i], UL_REPARAM_PAPER, true);
+		family(families[i], UL_REPARAM_FULL, true);
+	}
+}
+
+static void test_mpu_maps__rotations_keep_every_family(void)
+{
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		family(families[i], UL_REPARAM_PAPER, false);
+}
+
+static void test_mpu_maps__another_copy_is_another_transform(void)
+{
+	ul_err err = {0};
+	ul_mpu_plan a, b;
+	ul_model *m = ul_model_open_with("tests/golden/families/llama", &(ul_open){.no_tokenizer = true}, &err);
+	NEED_OK(m != NULL, err);
+	NEED_OK(ul_mpu_plan_make(&a, m, UL_REPARAM_FULL, true, &key, 1, 0, &err), err);
+	NEED_OK(ul_mpu_plan_make(&b, m, UL_REPARAM_FULL, true, &key, 1, 1, &err), err);
+	int same = 0;
+	for (int i = 0; i < a.layer[0].ffn->n; i++)
+		same += a.layer[0].ffn->src[0][i] == b.layer[0].ffn->src[0][i];
+	CHECK(same < a.layer[0].ffn->n / 2);
+	ul_mpu_plan_release(&a);
+	ul_mpu_plan_release(&b);
+	ul_model_free(m);
+}
