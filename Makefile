@@ -82,9 +82,10 @@ $(FUZZ_BIN): $(B)/test/%: tests/%.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h $(B)/lib
 	@echo "  test  $@"
 	$(Q)$(CC) $(TESTFLAGS) -DFUZZ_REPLAY $(LDFLAGS) -o $@ $< tests/fuzz/fuzz.c $(B)/libunlearn.a $(LDLIBS)
 
-# A test that does not build is a failure like any other, and the rest still runs.
+# A test that does not build is a failure like any other, and the rest still runs. The shared library is built before
+# the tests of `make install` run beside one another and would build it twice at once.
 test:
-	@mkdir -p $(B)/test && $(MAKE) -k --no-print-directory $(B)/unlearn $$(tools/tests programs $(B) '$(ONLY)') > $(B)/test/build.log 2>&1; rc=$$?; \
+	@mkdir -p $(B)/test && $(MAKE) -k --no-print-directory $(B)/unlearn $(if $(SAN),,$(B)/libunlearn.so) $$(tools/tests programs $(B) '$(ONLY)') > $(B)/test/build.log 2>&1; rc=$$?; \
 	[ $$rc = 0 ] || grep -E 'error:|undefined reference|Error [0-9]|No rule' $(B)/test/build.log | head -n 40; \
 	NOT_BUILT=$$([ $$rc = 0 ] || echo "see $(B)/test/build.log") tools/tests run $(B) '$(ONLY)'
 

@@ -173,7 +173,7 @@ static bool encode_page(const ul_model *m, const ul_data_config *c, const struct
 	ul_ids head = {0};
 	bool ok = encode(m, p->text.data, p->seam, p->specials, &head, err) && encode(m, p->text.data, p->text.len, p->specials, ids, err);
 	*prompt = head.n;
-	bool prefix = ok && head.n <= ids->n && !memcmp(head.id, ids->id, (size_t)head.n * sizeof *head.id);
+	bool prefix = ok && head.n <= ids->n && (head.n == 0 || !memcmp(head.id, ids->id, (size_t)head.n * sizeof *head.id));
 	if (ok && !prefix && !(c && c->compat == UL_COMPAT_OPEN_UNLEARNING)) {
 		ids->n = 0;
 		for (int i = 0; i < head.n; i++) {

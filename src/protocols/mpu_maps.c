@@ -347,9 +347,10 @@ bool ul_mpu_apply(const ul_mpu_plan *p, const ul_param *param, float *w, bool ba
 		return true;
 	sides s = sides_of(p, param);
 	int rows = param->rows, cols = param->cols, longest = rows > cols ? rows : cols;
-	float *x = ul_malloc((size_t)longest * 2 * sizeof *x), *y = x + longest;
+	float *x = ul_malloc((size_t)longest * 2 * sizeof *x);
 	if (!x)
 		return ul_nomem(err, (size_t)longest * 2 * sizeof *x);
+	float *y = x + longest;
 	for (int i = 0; s.cols && i < rows; i++) {
 		turn(s.cols, s.magnitude, back, w + (size_t)i * cols, y);
 		memcpy(w + (size_t)i * cols, y, (size_t)cols * sizeof *w);

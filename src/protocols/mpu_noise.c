@@ -95,7 +95,7 @@ bool ul_mpu_words(const ul_mpu_key *key, int round, const char *purpose, int cop
 bool ul_mpu_noise(const ul_mpu_key *key, int round, const char *tensor, const ul_mpu_copies *c, int copy, double sigma, size_t first, float *out, size_t n, ul_err *err)
 {
 	enum { PIECE = 1024 };
-	float z[PIECE], mine[PIECE];
+	float z[PIECE], mine[PIECE] = {0};
 	double mean[PIECE], spread = sqrt((double)c->m / (c->m - 1));
 	UL_ASSERT(c->m >= 2, "m %d", c->m);
 	for (size_t at = 0; at < n; at += PIECE) {
