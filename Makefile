@@ -12,13 +12,13 @@
 , := ,
 B       := build$(if $(SAN),/san)
 CC      ?= gcc
-PKG     := jansson libpcre2-8 libutf8proc libcrypto zlib
+PKG     := jansson libutf8proc libcrypto zlib
 OPT     ?= -O2
 Q       := $(if $(V),,@)
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
 SANFLAG := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 DEPINC  := $(shell pkg-config --cflags $(PKG) 2>/dev/null) $(shell pkg-config --cflags openblas 2>/dev/null)
-DEPLIB  := $(shell pkg-config --libs $(PKG) 2>/dev/null) $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -llapacke -lm
+DEPLIB  := $(shell pkg-config --libs $(PKG) 2>/dev/null) $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -lm
 INCLUDE := -Iinclude -Isrc -I$(B)/gen
 CFLAGS  += -std=c17 -D_GNU_SOURCE $(OPT) -g -fopenmp -fno-math-errno -fPIC $(SANFLAG) $(WARN) $(INCLUDE) $(DEPINC)
 LDLIBS  += $(DEPLIB) -fopenmp
@@ -115,7 +115,7 @@ install: $(B)/unlearn $(B)/libunlearn.a $(B)/libunlearn.so
 	ln -sf libunlearn.so.$(VERSION) $(INST)/lib/$(SONAME)
 	ln -sf $(SONAME) $(INST)/lib/libunlearn.so
 	install -m 644 include/unlearn.h $(INST)/include/unlearn.h
-	@printf 'prefix=%s\nlibdir=$${prefix}/lib\nincludedir=$${prefix}/include\n\nName: unlearn\nDescription: makes a language model forget and measures whether it did\nVersion: %s\nLibs: -L$${libdir} -lunlearn\nRequires.private: %s\nLibs.private: $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -llapacke -lm -fopenmp\nCflags: -I$${includedir}\n' \
+	@printf 'prefix=%s\nlibdir=$${prefix}/lib\nincludedir=$${prefix}/include\n\nName: unlearn\nDescription: makes a language model forget and measures whether it did\nVersion: %s\nLibs: -L$${libdir} -lunlearn\nRequires.private: %s\nLibs.private: $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -lm -fopenmp\nCflags: -I$${includedir}\n' \
 		'$(abspath $(PREFIX))' '$(VERSION)' '$(PKG)' > $(INST)/lib/pkgconfig/unlearn.pc
 	@$(B)/unlearn help --man > $(MAN)/unlearn.1
 	@for v in $$(sed -nE 's,^extern const ul_verb ul_verb_([a-z0-9_]+);,\1,p' $(B)/gen/verbs.c); do $(B)/unlearn help $$v --man > $(MAN)/unlearn-$$v.1 || exit 1; done
