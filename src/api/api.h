@@ -36,6 +36,7 @@ typedef struct ul_job {
 	int trained_tensors;
 	bool begun, saved;
 	bool made; /* the folder was not there before */
+	ul_stage begin; /* inside the folder, until the run can begin: run.dir points there meanwhile */
 	char started[32];
 	double wall; /* seconds of earlier sittings and of this one */
 } ul_job;
@@ -55,8 +56,9 @@ bool ul_recipe_apply(ul_job *j, const char *method, ul_err *err);
 
 /* folder.c: the run folder. */
 bool ul_folder_check(const ul_job *j, ul_err *err); /* not an input, not somebody else's, not full */
-bool ul_folder_open(ul_job *j, ul_err *err); /* made, emptied of an older run with force */
-void ul_folder_undo(ul_job *j); /* what folder_open began is gone again: the run failed before its first step */
+bool ul_folder_open(ul_job *j, ul_err *err); /* made, with a place aside to begin in */
+bool ul_folder_settle(ul_job *j, ul_err *err); /* the run can begin: what it replaces goes, what it wrote aside takes its place */
+void ul_folder_undo(ul_job *j); /* it cannot: what folder_open began is gone again, and nothing else */
 bool ul_folder_finish(ul_job *j, ul_err *err); /* state and generated rows removed */
 bool ul_folder_clean(const char *dir, int *removed, ul_err *err);
 bool ul_rows_write(const ul_dataset *d, const char *path, ul_err *err); /* forget.jsonl */

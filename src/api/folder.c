@@ -1,7 +1,12 @@
 /*
  * folder.c: the run folder. What a run writes there has fixed names, so that a later run may replace them, and only them.
+ *
+ * A run begins aside, in a hidden folder inside its own: its generated rows and its first state. Only when all of that lies on disk
+ * does an older result go, so that a run that cannot begin (rows without a label, no memory, a full disk) loses nothing.
  */
 #include "api/api.h"
+
+#include "base/disk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,38 +17,22 @@
 static const char *const ours[] = {"run.json", "model", "adapter", "state", "journal.jsonl", "forget.jsonl", "retain.jsonl", "scores.json", "scores.jsonl", "report.html"};
 enum { OURS = sizeof ours / sizeof ours[0] };
 
-static bool known(const char *name)
-{
-	for (int i = 0; i < OURS; i++) {
-		if (!strcmp(ours[i], name)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Entries of dir; *foreign counts those that no run writes. 0 when it is not there. */
-static int entries(const char *dir, int *foreign)
+static bool is_empty(const char *dir)
 {
 	DIR *d = opendir(dir);
-	int n = 0;
-	*foreign = 0;
-	for (struct dirent *e; d && (e = readdir(d));) {
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) {
-			n++;
-			*foreign += !known(e->d_name);
-		}
+	bool empty = true;
+	for (struct dirent *e; d && empty && (e = readdir(d));) {
+		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
 	}
 	if (d) {
 		closedir(d);
 	}
-	return n;
+	return empty;
 }
 
 bool ul_folder_check(const ul_job *j, ul_err *err)
 {
 	const ul_job_config *c = &j->cfg;
-	int foreign, n;
 	if (c->resume) {
 		return !strcmp(c->resume, c->output) || ul_fail(err, "a resumed run goes on in its own folder %s, not in %s", c->resume, c->output);
 	}
@@ -62,8 +51,7 @@ bool ul_folder_check(const ul_job *j, ul_err *err)
 			return false;
 		}
 	}
-	n = entries(c->output, &foreign);
-	if (n > 0 && !c->force) {
+	if (!c->force && !is_empty(c->output)) {
 		ul_fail(err, "the output %s exists and is not empty", c->output);
 		ul_hint(err, "another folder, --force to replace the run in it, or --resume %s to go on with it", c->output);
 		return false;
@@ -87,29 +75,52 @@ static bool remove_entry(const char *dir, const char *name, int *removed, ul_err
 
 bool ul_folder_open(ul_job *j, ul_err *err)
 {
-	int removed = 0;
+	if (j->cfg.resume) {
+		return true;
+	}
 	j->made = !ul_is_dir(j->cfg.output);
-	if (!ul_mkdirs(j->cfg.output, err)) {
+	const char *aside = ul_path_join(&j->arena, j->cfg.output, "begin");
+	if (!aside) {
+		return ul_nomem(err, strlen(j->cfg.output));
+	}
+	if (!ul_mkdirs(j->cfg.output, err) || !ul_stage_begin(&j->begin, aside, false, err)) {
 		return false;
 	}
-	for (int i = 0; !j->cfg.resume && i < OURS; i++) {
-		if (!remove_entry(j->cfg.output, ours[i], &removed, err)) {
-			return false;
-		}
-	}
+	j->run.dir = j->begin.dir;
 	return true;
+}
+
+/* What was begun aside, where it is there, to its place. */
+static bool put(ul_job *j, const char *name, ul_err *err)
+{
+	const char *from = ul_path_join(&j->arena, j->begin.dir, name), *to = ul_path_join(&j->arena, j->cfg.output, name);
+	if (!from || !to) {
+		return ul_nomem(err, strlen(name));
+	}
+	return (!ul_file_exists(from) && !ul_is_dir(from)) || ul_disk_rename(from, to, err);
+}
+
+bool ul_folder_settle(ul_job *j, ul_err *err)
+{
+	int removed = 0;
+	bool ok = true;
+	if (!j->begin.open) {
+		return true;
+	}
+	for (int i = 0; ok && i < OURS; i++) {
+		ok = remove_entry(j->cfg.output, ours[i], &removed, err);
+	}
+	ok = ok && put(j, "forget.jsonl", err) && put(j, "retain.jsonl", err) && put(j, "state", err);
+	ok = ok && ul_disk_sync_dir_of(j->begin.dir, err);
+	j->run.dir = j->cfg.output;
+	ul_stage_abort(&j->begin);
+	return ok;
 }
 
 void ul_folder_undo(ul_job *j)
 {
-	int removed = 0;
-	if (j->run.journal) {
-		fclose(j->run.journal);
-		j->run.journal = NULL;
-	}
-	for (int i = 0; i < OURS; i++) {
-		remove_entry(j->cfg.output, ours[i], &removed, NULL);
-	}
+	ul_stage_abort(&j->begin);
+	j->run.dir = j->cfg.output;
 	if (j->made) {
 		rmdir(j->cfg.output);
 	}

@@ -280,7 +280,7 @@ static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
 	for (int i = 0; ok && i < r->params; i++) {
 		j->trained += (int64_t)r->param[i]->rows * r->param[i]->cols;
 	}
-	ok = ok && (j->cfg.resume ? ul_state_load(r, j->cfg.resume, err) : !r->dir || ul_state_save(r, err));
+	ok = ok && (j->cfg.resume ? ul_state_load(r, j->cfg.resume, err) : !r->dir || (ul_state_save(r, err) && ul_folder_settle(j, err)));
 	if (!ok && r->dir && !j->cfg.resume) {
 		ul_folder_undo(j);
 	}

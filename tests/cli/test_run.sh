@@ -142,6 +142,28 @@ test_run__protects_inputs() {
 	same "$(cat "$TMP/full/notes.txt")" mine
 }
 
+# What a run is to replace stays until the new one has begun: an error before its first step, or a kill, loses nothing.
+test_run__force_loses_nothing() {
+	rows
+	F="--forget $TMP/forget.jsonl"
+	exits 0 $U run $M --method ga $F -o "$TMP/r" --steps 2 --quiet
+	before=$(tree "$TMP/r")
+	echo '{"ids": [1]}' >"$TMP/short.jsonl"
+	refuses "no forget row has a token to predict" $U run $M --method ga --forget "$TMP/short.jsonl" -o "$TMP/r" --force --quiet
+	refuses "where the personal data are" $U run $M --method pscu $F -o "$TMP/r" --force
+	refuses "absent.jsonl" $U run $M --method ga $F --eval "$TMP/absent.jsonl" -o "$TMP/r" --force
+	refuses "absent.jsonl" $U train $M --data "$TMP/absent.jsonl" -o "$TMP/r" --force
+	same "$(tree "$TMP/r")" "$before"
+	same "$(ls -A "$TMP/r" | tr '\n' ' ')" "journal.jsonl model run.json "
+	for at in write:1 fsync:1 rename:1; do
+		UNLEARN_CRASH_AT=$at $U run $M --method ga $F -o "$TMP/r" --steps 3 --force --quiet >/dev/null 2>&1 && fail "$at was never passed" || true
+		same "$(cd "$TMP/r" && sha model/model.safetensors) $(sha "$TMP/r/run.json")" "$(echo "$before" | sed -n 's/^\([0-9a-f]*\).*model.safetensors$/\1/p') $(echo "$before" | sed -n 's/^\([0-9a-f]*\).*run.json$/\1/p')"
+	done
+	exits 0 $U run $M --method ga $F -o "$TMP/r" --steps 3 --force --quiet
+	same "$(ls -A "$TMP/r" | tr '\n' ' ')" "journal.jsonl model run.json "
+	same "$(lines "$TMP/r/journal.jsonl")" 3
+}
+
 test_run__counts_overlap() {
 	rows
 	exits 0 $U run $M --method graddiff --forget "$TMP/forget.jsonl" --retain "$TMP/mixed.jsonl" -o "$TMP/out1" --steps 1
