@@ -27,22 +27,46 @@ static const struct {
 	const char *letter, *name;
 } shorts[] = {{"-o", "output"}, {"-q", "quiet"}, {"-f", "force"}};
 
-const ul_verb *ul_verb_find(const char *name, ul_err *err)
+/* "simulate" of "mpu simulate" */
+static const char *last_word(const ul_verb *v)
+{
+	const char *space = strrchr(v->name, ' ');
+	return space ? space + 1 : v->name;
+}
+
+static const ul_verb *find_among(const ul_verb *const *verbs, const char *name, ul_err *err)
 {
 	const ul_verb *near = NULL;
 	int best = 3;
-	for (int i = 0; ul_verbs[i]; i++) {
-		if (!strcmp(ul_verbs[i]->name, name))
-			return ul_verbs[i];
-		int d = ul_edit_distance(ul_verbs[i]->name, name);
+	for (int i = 0; verbs[i]; i++) {
+		if (!strcmp(last_word(verbs[i]), name))
+			return verbs[i];
+		int d = ul_edit_distance(last_word(verbs[i]), name);
 		if (d < best)
-			best = d, near = ul_verbs[i];
+			best = d, near = verbs[i];
 	}
 	ul_fail(err, "there is no command \"%.100s\"", name);
 	if (near)
 		ul_hint(err, "did you mean \"unlearn %s\"?", near->name);
 	else
 		ul_hint(err, "\"unlearn help\" lists the commands");
+	return NULL;
+}
+
+const ul_verb *ul_verb_find(char *const *word, int n, bool alone, int *used, ul_err *err)
+{
+	const ul_verb *v = find_among(ul_verbs, word[0], err);
+	*used = 1;
+	if (!v || !v->sub)
+		return v;
+	if (n > 1 && word[1][0] != '-') {
+		*used = 2;
+		return find_among(v->sub, word[1], err);
+	}
+	if (alone)
+		return v;
+	ul_fail(err, "\"%s\" is followed by what it should do", v->name);
+	ul_hint(err, "\"unlearn help %s\" lists it", v->name);
 	return NULL;
 }
 

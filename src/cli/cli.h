@@ -14,10 +14,11 @@ typedef struct ul_verb {
 	const ul_opt *opts; /* the verb's own; the common ones come by themselves */
 	const ul_opt *const *more; /* further tables (ul_train_opts, …), NULL-terminated, or NULL */
 	size_t config; /* size of the struct `opts` fills */
+	const struct ul_verb *const *sub; /* further words after this one ("mpu simulate"), each a verb of its own, or NULL */
 	bool plugins; /* accepts options of plug-ins, which the verb applies itself */
 	int (*main)(ul_cli *c, const void *config); /* exit code; errors go to c->err, printed by main.c */
 } ul_verb;
-extern const ul_verb *const ul_verbs[]; /* generated registry */
+extern const ul_verb *const ul_verbs[], *const ul_mpu_verbs[]; /* generated registry; a sub-verb of mpu is one file mpu_<name>.c */
 
 /* What every verb shares. */
 struct ul_cli {
@@ -51,7 +52,9 @@ bool ul_cli_interrupted(void *ud); /* Ctrl-C was pressed: progress.stop */
 /* ---- the frame: args.c, progress.c, help.c, docs.c; nothing a verb needs ---- */
 
 extern const ul_opt ul_common_opts[]; /* offsets into ul_cli */
-const ul_verb *ul_verb_find(const char *name, ul_err *err); /* names the nearest known one */
+/* The verb that word[0] and, where it has sub-verbs, word[1] of n words name; *used of them. Names the nearest known one. A verb with
+ * sub-verbs alone is found when `alone`. */
+const ul_verb *ul_verb_find(char *const *word, int n, bool alone, int *used, ul_err *err);
 bool ul_args_parse(ul_cli *c, int argc, char **argv); /* positional arguments and settings of c->verb, checked by name */
 const ul_opt *const *ul_verb_tables(const ul_verb *v, ul_arena *a); /* common, own, further, then every plug-in's; NULL-terminated */
 void ul_progress_begin(ul_cli *c); /* fills c->progress */

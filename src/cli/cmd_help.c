@@ -1,5 +1,5 @@
 /*
- * cmd_help.c: help [VERB]. The same tables also give the man pages (--man) and shell completion (--completion).
+ * cmd_help.c: help [VERB [SUB-VERB]]. The same tables also give the man pages (--man) and shell completion (--completion).
  */
 #include "cli/cli.h"
 
@@ -19,7 +19,12 @@ static const ul_opt opts[] = {
 static int run(ul_cli *c, const void *config)
 {
 	const struct config *o = config;
-	const ul_verb *v = c->args ? ul_verb_find(c->arg[0], &c->err) : NULL;
+	int used = 0;
+	const ul_verb *v = c->args ? ul_verb_find(c->arg, c->args, true, &used, &c->err) : NULL;
+	if (v && used < c->args) {
+		ul_fail(&c->err, "\"%s\" has no commands of its own, and \"%.100s\" follows it", v->name, c->arg[used]);
+		v = NULL;
+	}
 	if (c->args && !v) {
 		c->usage = true;
 		return ul_cli_fail(c);
@@ -46,7 +51,7 @@ const ul_verb ul_verb_help = {
         .name = "help",
         .usage = "[VERB] [--man] [--completion bash|zsh]",
         .summary = "what there is, and every option of VERB with its default and range",
-        .max_args = 1,
+        .max_args = 2,
         .opts = opts,
         .config = sizeof(struct config),
         .main = run,

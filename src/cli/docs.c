@@ -93,6 +93,13 @@ static void man_overview(ul_buf *b)
 	              "130 interrupted, with a state to resume from.\n");
 }
 
+static void man_options(ul_buf *b, const ul_verb *v)
+{
+	man_table(b, "OPTIONS", v->opts);
+	for (int i = 0; v->more && v->more[i]; i++)
+		man_table(b, "OPTIONS OF TRAINING AND DATA", v->more[i]);
+}
+
 void ul_docs_man(const ul_verb *v, ul_buf *b)
 {
 	if (!v) {
@@ -104,9 +111,15 @@ void ul_docs_man(const ul_verb *v, ul_buf *b)
 	ul_buf_printf(b, "\n.SH SYNOPSIS\n.B unlearn %s\n", v->name);
 	roff(b, v->usage ? v->usage : "");
 	ul_buf_str(b, "\n");
-	man_table(b, "OPTIONS", v->opts);
-	for (int i = 0; v->more && v->more[i]; i++)
-		man_table(b, "OPTIONS OF TRAINING AND DATA", v->more[i]);
+	man_options(b, v);
+	for (int i = 0; v->sub && v->sub[i]; i++) {
+		ul_buf_printf(b, ".SH UNLEARN %s\n.B unlearn %s\n", v->sub[i]->name, v->sub[i]->name);
+		roff(b, v->sub[i]->usage);
+		ul_buf_str(b, "\n.PP\n");
+		roff(b, v->sub[i]->summary);
+		ul_buf_str(b, ".\n");
+		man_options(b, v->sub[i]);
+	}
 	man_table(b, "COMMON OPTIONS", ul_common_opts);
 	ul_buf_str(b, ".SH SEE ALSO\n.BR unlearn (1)\n");
 }
@@ -122,6 +135,10 @@ static void option_words(ul_buf *b, const ul_verb *v)
 		for (const ul_opt *o = *t; o->name; o++)
 			ul_buf_printf(b, "--%s ", o->name);
 	ul_arena_release(&a);
+	for (int i = 0; v->sub && v->sub[i]; i++) {
+		ul_buf_printf(b, "%s ", strrchr(v->sub[i]->name, ' ') + 1);
+		option_words(b, v->sub[i]);
+	}
 }
 
 static void choice_words(ul_buf *b, const char *choices)

@@ -36,6 +36,12 @@ void ul_help_overview(ul_buf *out)
 void ul_help_verb(const ul_verb *v, ul_buf *out)
 {
 	ul_buf_printf(out, "usage: unlearn %s%s%s\n\n%s\n", v->name, v->usage && *v->usage ? " " : "", v->usage ? v->usage : "", v->summary);
+	if (v->sub)
+		ul_buf_printf(out, "\n%s is followed by\n", v->name);
+	for (int i = 0; v->sub && v->sub[i]; i++)
+		ul_buf_printf(out, "  %-14s %s\n", v->sub[i]->name, v->sub[i]->summary);
+	if (v->sub)
+		ul_buf_printf(out, "\n\"unlearn help %s NAME\" lists the options of each.\n", v->name);
 	if (v->opts && v->opts[0].name) {
 		ul_buf_str(out, "\noptions\n");
 		ul_opts_help(v->opts, out);

@@ -62,12 +62,14 @@ static bool wants_help(int argc, char **argv)
 static int dispatch(ul_cli *c, int argc, char **argv)
 {
 	c->usage = true; /* until the command line is understood */
-	c->verb = ul_verb_find(argv[1], &c->err);
+	bool help = wants_help(argc, argv);
+	int words;
+	c->verb = ul_verb_find(argv + 1, argc - 1, help, &words, &c->err);
 	if (!c->verb)
 		return UL_EXIT_USAGE;
-	if (wants_help(argc, argv))
+	if (help)
 		return verb_help(c->verb);
-	if (!ul_args_parse(c, argc - 2, argv + 2) || !ul_opts_defaults(ul_common_opts, c, &c->arena, &c->err) ||
+	if (!ul_args_parse(c, argc - 1 - words, argv + 1 + words) || !ul_opts_defaults(ul_common_opts, c, &c->arena, &c->err) ||
 	        !ul_settings_apply(c->setting, c->settings, c->used, ul_common_opts, c, &c->arena, &c->err))
 		return UL_EXIT_USAGE;
 	void *config = NULL;
