@@ -256,7 +256,7 @@ static bool read_nodes(walk *w, ul_decoder *d, int *ids, int stride, ul_err *err
 {
 	const ul_canary *c = w->c;
 	int front = c->given_n - 1;
-	if (front > 0 && !ul_decoder_feed(d, &(ul_feed){SLOTS, c->given, front}, 1, err))
+	if (front > 0 && !ul_decoder_feed(d, &(ul_feed){.slot = SLOTS, .ids = c->given, .n = front}, 1, err))
 		return false;
 	for (int first = 0; first < w->nodes; first += SLOTS) {
 		ul_feed feed[SLOTS];
@@ -269,7 +269,7 @@ static bool read_nodes(walk *w, ul_decoder *d, int *ids, int stride, ul_err *err
 			ul_decoder_clear(d, i);
 			if (front > 0)
 				ul_decoder_share(d, SLOTS, i, front);
-			feed[i] = (ul_feed){i, p, at->depth + 1};
+			feed[i] = (ul_feed){.slot = i, .ids = p, .n = at->depth + 1};
 		}
 		if (!ul_decoder_feed(d, feed, n, err))
 			return false;

@@ -128,7 +128,7 @@ static bool step(struct search *s, int *parent, bool *over, ul_err *err)
 	}
 	if (lives) {
 		settle(s, parent, lives);
-		end = s->next[0].n == s->c->max_new || s->prompt->n + s->next[0].n >= s->m->cfg.context;
+		end = s->next[0].n == s->c->max_new || s->c->soft_rows + s->prompt->n + s->next[0].n >= s->m->cfg.context;
 	}
 	for (int i = 0; end && i < lives; i++)
 		keep_done(s, &s->next[i], whole(s->next[i].n), s->next[i].logp, s->next[i].n == s->c->max_new ? UL_FINISH_LENGTH : UL_FINISH_CONTEXT);
@@ -140,18 +140,18 @@ static bool step(struct search *s, int *parent, bool *over, ul_err *err)
 	return true;
 }
 
-static bool search(struct search *s, ul_feed *feed, int *parent, ul_err *err)
+static bool search(struct search *s, int number, ul_feed *feed, int *parent, ul_err *err)
 {
 	ul_decoder_clear(s->d, 0);
 	s->live[0].slot = s->live[0].n = 0;
 	s->live[0].logp = 0;
 	s->lives = 1;
 	s->dones = 0;
-	bool over = false, ok = ul_decoder_feed(s->d, &(ul_feed){0, s->prompt->id, s->prompt->n}, 1, err);
+	bool over = false, ok = ul_gen_feed(s->d, s->c, &(ul_feed){.ids = s->prompt->id, .n = s->prompt->n}, &number, 1, err);
 	while (ok && !over) {
 		ok = step(s, parent, &over, err);
 		for (int i = 0; i < s->lives; i++)
-			feed[i] = (ul_feed){s->live[i].slot, &s->live[i].ids[s->live[i].n - 1], 1};
+			feed[i] = (ul_feed){.slot = s->live[i].slot, .ids = &s->live[i].ids[s->live[i].n - 1], .n = 1};
 		ok = ok && (over || ul_decoder_feed(s->d, feed, s->lives, err));
 	}
 	return ok;
@@ -183,7 +183,7 @@ bool ul_generate_beams(ul_model *m, const ul_ids *prompt, int n, const ul_gen_co
 	ul_feed *feed;
 	int *parent, longest = 0, samples = c->samples > 0 ? c->samples : 1;
 	for (int i = 0; i < n; i++)
-		longest = prompt[i].n > longest ? prompt[i].n : longest;
+		longest = c->soft_rows + prompt[i].n > longest ? c->soft_rows + prompt[i].n : longest;
 	int capacity = c->max_new > m->cfg.context - longest ? m->cfg.context : longest + c->max_new;
 	if (c->beams > 1024)
 		return ul_fail(err, "%d beams are over the limit of 1024", c->beams);
@@ -191,7 +191,7 @@ bool ul_generate_beams(ul_model *m, const ul_ids *prompt, int n, const ul_gen_co
 	s.d = &d;
 	for (int i = 0; ok && i < n; i++) {
 		s.prompt = &prompt[i];
-		ok = search(&s, feed, parent, err);
+		ok = search(&s, i, feed, parent, err);
 		for (int b = 0; ok && b < samples; b++) {
 			ul_gen *g = &out[(size_t)i * (size_t)samples + (size_t)b];
 			*g = (ul_gen){.prompt = i, .sample = b};

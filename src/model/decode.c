@@ -57,6 +57,29 @@ float *ul_decoder_work(const ul_decoder *d)
 	return d->work + (size_t)omp_get_thread_num() * 3 * (size_t)d->vocab;
 }
 
+/* The input of a pass in which some pieces are soft; NULL when none is, or when memory is gone (then the tape says so). */
+static ul_val *soft_input(ul_decoder *d, const ul_feed *feed, int n, const int *ids, int rows)
+{
+	size_t width = (size_t)d->m->cfg.hidden;
+	int softs = 0, *from = ul_alloc(&d->arena, (size_t)(rows + 1) * sizeof *from);
+	for (int i = 0; i < n; i++)
+		softs += feed[i].soft ? feed[i].n : 0;
+	if (!softs)
+		return NULL;
+	float *x = ul_alloc_raw(&d->arena, (size_t)softs * width * sizeof *x); /* [softs, hidden] */
+	if (!from || !x) {
+		d->tape.failed = true;
+		return NULL;
+	}
+	for (int i = 0, row = 0, at = 0; i < n; i++) {
+		if (feed[i].soft)
+			memcpy(x + (size_t)at * width, feed[i].soft, (size_t)feed[i].n * width * sizeof *x);
+		for (int t = 0; t < feed[i].n; t++)
+			from[row++] = feed[i].soft ? at++ : -1;
+	}
+	return ul_soft_rows(d->m, ul_const_f32(&d->tape, softs, (int)width, x), ids, from, rows);
+}
+
 /* One pass over pieces of sequences; `head[i]` says that piece i ends its sequence. */
 static bool pass(ul_decoder *d, const ul_feed *feed, int n, const bool *head, ul_err *err)
 {
@@ -72,7 +95,8 @@ static bool pass(ul_decoder *d, const ul_feed *feed, int n, const bool *head, ul
 	for (int i = 0; i < n; i++) {
 		int past = d->cache.layer[0].len[feed[i].slot];
 		UL_ASSERT(past + feed[i].n <= d->capacity, "%d + %d positions, capacity %d", past, feed[i].n, d->capacity);
-		memcpy(ids + start[i], feed[i].ids, (size_t)feed[i].n * sizeof *ids);
+		if (!feed[i].soft)
+			memcpy(ids + start[i], feed[i].ids, (size_t)feed[i].n * sizeof *ids);
 		for (int t = 0; t < feed[i].n; t++)
 			pos[start[i] + t] = past + t;
 		start[i + 1] = start[i] + feed[i].n;
@@ -80,7 +104,9 @@ static bool pass(ul_decoder *d, const ul_feed *feed, int n, const bool *head, ul
 		last[heads] = start[i + 1] - 1;
 		heads += head[i];
 	}
-	ul_pass p = {.tape = &d->tape, .ids = ids, .pos = pos, .span = {n, start}, .cache = &d->cache, .slot = slot};
+	ul_pass p = {.tape = &d->tape, .ids = ids, .pos = pos, .span = {n, start}, .cache = &d->cache, .slot = slot, .soft = soft_input(d, feed, n, ids, rows)};
+	if (!ul_tape_ok(&d->tape, err))
+		return false;
 	ul_val *h = ul_forward(d->m, &p); /* [rows, hidden] */
 	if (heads) {
 		ul_val *z = ul_head_logits(ul_rows(h, last, heads), d->m->head, d->m->head_b); /* [heads, vocab] */
@@ -104,7 +130,7 @@ bool ul_decoder_feed(ul_decoder *d, const ul_feed *feed, int n, ul_err *err)
 	int pieces = 0, rows = 0;
 	for (int i = 0, at = 0; ok && i < n;) {
 		int room = PASS_TOKENS - rows, left = feed[i].n - at, take = left < room ? left : room;
-		piece[pieces] = (ul_feed){feed[i].slot, feed[i].ids + at, take};
+		piece[pieces] = (ul_feed){feed[i].slot, feed[i].soft ? NULL : feed[i].ids + at, take, feed[i].soft ? feed[i].soft + (size_t)at * (size_t)d->m->cfg.hidden : NULL};
 		head[pieces++] = take == left;
 		rows += take;
 		at += take;

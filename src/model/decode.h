@@ -21,11 +21,12 @@ typedef struct ul_feed { /* tokens appended to one slot */
 	int slot;
 	const int *ids;
 	int n;
+	const float *soft; /* NULL, or rows of the input instead of ids: [n, hidden], already scaled */
 } ul_feed;
 
 bool ul_decoder_init(ul_decoder *d, ul_model *m, int slots, int capacity, ul_err *err);
 void ul_decoder_release(ul_decoder *d);
-/* Runs the model over what is fed, packed; logits of each slot are those after its last token. */
+/* Runs the model over what is fed, packed, each slot once; logits of each slot are those after its last token. */
 bool ul_decoder_feed(ul_decoder *d, const ul_feed *feed, int n, ul_err *err);
 void ul_decoder_clear(ul_decoder *d, int slot); /* holds nothing */
 void ul_decoder_share(ul_decoder *d, int from, int to, int keep); /* first `keep` positions of `from`; logits are not copied */
@@ -44,6 +45,8 @@ int ul_choose_best(const float *logits, int vocab, int k, ul_choice *out, float 
 
 /* ---- how a continuation ends (generate.c) ---- */
 
+/* Feeds prompts, each behind its soft rows where there are some. `prompt` [n]: whose they are; feed is written to. */
+bool ul_gen_feed(ul_decoder *d, const ul_gen_config *c, ul_feed *feed, const int *prompt, int n, ul_err *err);
 bool ul_gen_is_eos(const ul_model *m, const ul_gen_config *c, int id);
 typedef struct ul_gen_stop { /* a stop string in the text of some ids */
 	bool found;

@@ -95,6 +95,24 @@ ul_val *ul_pass_embed(ul_model *m, ul_pass *p)
 	return ul_embed(p->tape, m->embed, p->ids, p->span.start[p->span.n], m->cfg.embed_scale);
 }
 
+ul_val *ul_soft_rows(ul_model *m, ul_val *soft, const int *ids, const int *from, int rows)
+{
+	ul_tape *t = soft->tape;
+	int *index = ul_alloc(&t->arena, (size_t)(rows + 1) * sizeof *index);
+	double *lent = ul_alloc(&t->arena, (size_t)(rows + 1) * sizeof *lent), *own = ul_alloc(&t->arena, (size_t)(rows + 1) * sizeof *own);
+	if (!index || !lent || !own) {
+		t->failed = true;
+		return soft;
+	}
+	for (int i = 0; i < rows; i++) {
+		index[i] = from[i] >= 0 ? from[i] : 0;
+		lent[i] = from[i] >= 0;
+		own[i] = from[i] < 0;
+	}
+	ul_val *e = ul_mul_rows(ul_embed(t, m->embed, ids, rows, m->cfg.embed_scale), own); /* [rows, hidden] */
+	return ul_add(e, ul_mul_rows(ul_rows(soft, index, rows), lent));
+}
+
 static bool is_local(const ul_model *m, int layer)
 {
 	return m->cfg.local && m->cfg.local[layer];

@@ -164,12 +164,28 @@ static int batch_by_memory(const ul_model *m, int capacity, int64_t total)
 	return (int64_t)fit < total ? (int)fit : (int)total;
 }
 
+bool ul_gen_feed(ul_decoder *d, const ul_gen_config *c, ul_feed *feed, const int *prompt, int n, ul_err *err)
+{
+	ul_feed *soft = c->soft ? ul_calloc((size_t)n + 1, sizeof *soft) : NULL;
+	size_t width = (size_t)c->soft_rows * (size_t)d->m->cfg.hidden;
+	bool ok = !c->soft || soft || ul_nomem(err, (size_t)n * sizeof *soft);
+	int ids = 0;
+	for (int i = 0; ok && soft && i < n; i++)
+		soft[i] = (ul_feed){.slot = feed[i].slot, .n = c->soft_rows, .soft = c->soft + (size_t)prompt[i] * width};
+	for (int i = 0; i < n; i++)
+		if (feed[i].n)
+			feed[ids++] = feed[i];
+	ok = ok && (!soft || !n || ul_decoder_feed(d, soft, n, err)) && (!ids || ul_decoder_feed(d, feed, ids, err));
+	ul_free(soft);
+	return ok;
+}
+
 /* Prompts of new sequences are computed here, in one pass unless they are shared between samples. */
 static bool refill(struct job *j, ul_err *err)
 {
 	ul_feed *feed = ul_malloc((size_t)j->batch * sizeof *feed);
-	bool ok = feed || ul_nomem(err, (size_t)j->batch * sizeof *feed);
-	int fed = 0;
+	int *of = ul_malloc((size_t)j->batch * sizeof *of), fed = 0;
+	bool ok = (feed && of) || ul_nomem(err, (size_t)j->batch * sizeof *feed);
 	for (; ok && j->lives < j->batch && j->queued < j->total; j->queued++) {
 		struct seq *s = &j->live[j->lives++];
 		s->prompt = (int)(j->queued / j->samples);
@@ -179,19 +195,21 @@ static bool refill(struct job *j, ul_err *err)
 		const ul_ids *p = &j->prompt[s->prompt];
 		if (j->samples == 1) {
 			ul_decoder_clear(&j->d, s->slot);
-			feed[fed++] = (ul_feed){s->slot, p->id, p->n};
+			of[fed] = s->prompt;
+			feed[fed++] = (ul_feed){.slot = s->slot, .ids = p->id, .n = p->n};
 			continue;
 		}
 		if (j->held != s->prompt) {
 			ul_decoder_clear(&j->d, j->batch);
-			ok = ul_decoder_feed(&j->d, &(ul_feed){j->batch, p->id, p->n}, 1, err);
+			ok = ul_gen_feed(&j->d, j->c, &(ul_feed){.slot = j->batch, .ids = p->id, .n = p->n}, &s->prompt, 1, err);
 			j->held = s->prompt;
 		}
-		ul_decoder_share(&j->d, j->batch, s->slot, p->n);
+		ul_decoder_share(&j->d, j->batch, s->slot, j->c->soft_rows + p->n);
 		memcpy(ul_decoder_logits(&j->d, s->slot), ul_decoder_logits(&j->d, j->batch), (size_t)j->d.vocab * sizeof(float));
 	}
-	ok = ok && (!fed || ul_decoder_feed(&j->d, feed, fed, err));
+	ok = ok && ul_gen_feed(&j->d, j->c, feed, of, fed, err);
 	ul_free(feed);
+	ul_free(of);
 	return ok;
 }
 
@@ -260,7 +278,7 @@ static bool accept(struct job *j, struct seq *s, bool *over, ul_err *err)
 		return finish(j, s, part, UL_FINISH_DOUBT, err);
 	if (s->n == j->c->max_new)
 		return finish(j, s, all, UL_FINISH_LENGTH, err);
-	if (prompt->n + s->n >= j->m->cfg.context)
+	if (j->c->soft_rows + prompt->n + s->n >= j->m->cfg.context)
 		return finish(j, s, all, UL_FINISH_CONTEXT, err);
 	*over = false;
 	return true;
@@ -283,7 +301,7 @@ static bool advance(struct job *j, ul_feed *feed, ul_err *err)
 		i++;
 	}
 	for (int i = 0; i < j->lives; i++)
-		feed[i] = (ul_feed){j->live[i].slot, &j->live[i].ids[j->live[i].n - 1], 1};
+		feed[i] = (ul_feed){.slot = j->live[i].slot, .ids = &j->live[i].ids[j->live[i].n - 1], .n = 1};
 	return j->lives == 0 || ul_decoder_feed(&j->d, feed, j->lives, err);
 }
 
@@ -317,14 +335,14 @@ static bool check(const ul_model *m, const ul_ids *prompt, int n, const ul_gen_c
 	if (c->beams > 1 && c->samples > c->beams)
 		return ul_fail(err, "%d samples are asked of %d beams", c->samples, c->beams);
 	for (int i = 0; i < n; i++) {
-		if (prompt[i].n < 1)
+		if (prompt[i].n + c->soft_rows < 1)
 			return ul_fail(err, "prompt %d is empty and the tokenizer puts nothing in front of it", i + 1);
-		if (prompt[i].n > m->cfg.context - 1)
-			return ul_fail(err, "prompt %d has %d tokens, the context holds %d and one more must fit", i + 1, prompt[i].n, m->cfg.context);
+		if (prompt[i].n > m->cfg.context - 1 - c->soft_rows)
+			return ul_fail(err, "prompt %d has %d tokens, the context holds %d and one more must fit", i + 1, c->soft_rows + prompt[i].n, m->cfg.context);
 		for (int t = 0; t < prompt[i].n; t++)
 			if (prompt[i].id[t] < 0 || prompt[i].id[t] >= m->cfg.vocab)
 				return ul_fail(err, "token id %d of prompt %d is outside the vocabulary of %d", prompt[i].id[t], i + 1, m->cfg.vocab);
-		*longest = prompt[i].n > *longest ? prompt[i].n : *longest;
+		*longest = c->soft_rows + prompt[i].n > *longest ? c->soft_rows + prompt[i].n : *longest;
 	}
 	return true;
 }

@@ -20,6 +20,8 @@ typedef struct ul_gen_config {
 	double doubt; /* below 0: a sequence ends once its last 8 tokens are less probable than this on average, in front of the first of them that is; 0 = off */
 	int doubt_from; /* tokens that are not held against it: a hot beginning */
 	uint64_t seed; /* stream (seed, "generate", prompt · 65536 + sample) */
+	const float *soft; /* NULL, or what stands in front of each prompt: [prompts, soft_rows, hidden], scaled like embeddings; prompts may be empty then */
+	int soft_rows;
 	int batch; /* sequences decoded together, 0 = by memory; no result depends on it but by rounding of the backend */
 	bool (*on_token)(void *ud, int prompt, int sample, int id); /* streaming; false stops; or NULL. Beams call it once a prompt, with id -1 */
 	void *ud;

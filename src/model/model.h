@@ -104,6 +104,9 @@ typedef ul_val *(*ul_block_fn)(ul_model *m, ul_pass *p, int layer, ul_val *h);
  * the tapped value is returned. */
 ul_val *ul_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block);
 ul_val *ul_pass_embed(ul_model *m, ul_pass *p); /* [rows, hidden]: token lookup times embed_scale, or the soft rows */
+/* Input rows of which some are soft: row i is row from[i] of `soft` [n, hidden] where from[i] >= 0, else the embedding of ids[i] (0
+ * will do elsewhere). What a pass with a soft prompt takes as its `soft`. */
+ul_val *ul_soft_rows(ul_model *m, ul_val *soft, const int *ids, const int *from, int rows);
 ul_val *ul_pass_rotate(ul_model *m, ul_pass *p, int layer, ul_val *x); /* rotary embedding of a layer's queries or keys */
 ul_val *ul_pass_attend(ul_model *m, ul_pass *p, int layer, ul_val *q, ul_val *k, ul_val *v); /* [rows, heads · head_dim] */
 

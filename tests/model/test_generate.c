@@ -149,6 +149,42 @@ static void alone_is_together(const char *backend)
 	ul_model_free(m);
 }
 
+/* Soft rows that are the embeddings of a prompt's first ids say what those ids say; the rest of the prompt may be empty. */
+static void soft_is_embedding(const char *backend, ul_gen_config c)
+{
+	enum { SOFT = 2,
+		WIDTH = 16 };
+	ul_model *m = tiny(backend, 6);
+	ul_arena a = {0};
+	ul_err err = {0};
+	ul_gen *want, *got;
+	const ul_ids whole[] = {{.id = ids_a, .n = 3}, {.id = ids_c, .n = 7}, {.id = ids_d, .n = 2}}, rest[] = {{.id = ids_a + SOFT, .n = 1}, {.id = ids_c + SOFT, .n = 5}, {.n = 0}};
+	float *table = malloc((size_t)VOCAB * WIDTH * sizeof *table), soft[3 * SOFT * WIDTH];
+	ul_param_get_f32(m->embed, table);
+	for (int p = 0; p < 3; p++)
+		for (int i = 0; i < SOFT; i++)
+			memcpy(soft + (p * SOFT + i) * WIDTH, table + whole[p].id[i] * WIDTH, WIDTH * sizeof *soft);
+	NEED_OK(ul_generate(m, whole, 3, &c, &a, &want, &err), err);
+	c.soft = soft;
+	c.soft_rows = SOFT;
+	NEED_OK(ul_generate(m, rest, 3, &c, &a, &got, &err), err);
+	for (int i = 0; i < 3 * c.samples; i++) {
+		CHECK_EQ_INT(got[i].n, want[i].n);
+		CHECK_EQ_INT(got[i].finish, want[i].finish);
+		CHECK(got[i].n == want[i].n && !memcmp(got[i].ids, want[i].ids, (size_t)want[i].n * sizeof(int)));
+	}
+	free(table);
+	ul_arena_release(&a);
+	ul_model_free(m);
+}
+
+static void test_generate__soft_rows_are_embeddings(void)
+{
+	soft_is_embedding("ref", (ul_gen_config){.max_new = 40, .samples = 1, .ignore_eos = true}); /* until the context is full */
+	soft_is_embedding("cpu", (ul_gen_config){.max_new = 12, .temperature = 1, .top_p = 1, .samples = 3, .seed = 5});
+	soft_is_embedding("cpu", (ul_gen_config){.max_new = 9, .beams = 4, .samples = 4});
+}
+
 static void test_generate__company_changes_nothing(void)
 {
 	alone_is_together("ref");
