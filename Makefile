@@ -40,7 +40,7 @@ $(B)/obj/%.o: src/%.c Makefile
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The registry of plug-ins is generated from the files themselves: there is no second list.
-PLUGINS := $(wildcard src/methods/*.c src/sources/*.c src/audits/*.c src/model/arch/*.c)
+PLUGINS := $(wildcard src/methods/*.c src/sources/*.c src/recipes/*.c src/audits/*.c src/model/arch/*.c)
 $(B)/gen/registry.c: tools/registry $(PLUGINS)
 	@mkdir -p $(@D)
 	tools/registry lib > $@.tmp && mv $@.tmp $@

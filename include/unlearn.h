@@ -51,7 +51,7 @@ void ul_model_free(ul_model *m);
 /* Writes a Hugging Face directory (config, safetensors, tokenizer), aside and renamed: complete or not at all. */
 bool ul_model_save(ul_model *m, const char *dir, ul_err *err);
 
-/* A run of `method` ("npo", "pscu", …) on `m`, which must outlive it. Forget and retain rows come from the settings "forget",
+/* A run of `method` ("npo", "pscu", …; NULL: that of the setting "recipe") on `m`, which must outlive it. Forget and retain rows come from the settings "forget",
  * "source", "retain". Settings of the method itself are given the same way. */
 ul_run *ul_run_new(ul_model *m, const char *method, const ul_setting *settings, size_t n, ul_err *err);
 /* Trains to the end, or to `progress->stop`, in which case the state to resume from lies in the output directory. */

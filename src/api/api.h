@@ -14,6 +14,7 @@ typedef struct ul_job_config {
 	const char *init, *tokenizer; /* train from random weights: preset or config.json, folder of a tokenizer */
 	int64_t train_tokenizer; /* tokens of a tokenizer learnt from the data, 0 = none */
 	const char *forget, *source, *retain, *subjects; /* run */
+	const char *recipe; /* run: the name of a combination of settings */
 	const char *output, *resume, *adapter;
 	bool keep_data, force;
 } ul_job_config;
@@ -29,7 +30,7 @@ typedef struct ul_job {
 	const ul_source *source; /* NULL when the rows come from a file */
 	void *source_config;
 	ul_dataset data[UL_STREAMS];
-	json_t *recipe, *summary; /* what resuming needs; what the source says about its rows */
+	json_t *origin, *summary; /* what resuming needs; what the source says about its rows */
 	int overlap; /* forget rows that also stand in the retain data */
 	bool had_adapter; /* an adapter was merged before the run: the result is a whole model */
 	int64_t trained; /* parameters */
@@ -47,12 +48,16 @@ ul_run *ul_train_new(ul_model *m, const ul_setting *settings, size_t n, ul_err *
 /* init.c: a model of random weights, with the tokenizer of `tokenizer` or one learnt from `data`. */
 ul_model *ul_model_init(const ul_job_config *c, const char *map, uint64_t seed, ul_err *err);
 
-/* recipe.c: what lies in DIR/state of an unfinished run. The caller owns the object. */
-json_t *ul_recipe_read(const char *dir, ul_err *err);
-bool ul_recipe_make(ul_job *j, const char *method, ul_err *err);
-bool ul_recipe_same_data(const ul_job *j, ul_err *err); /* resuming: the files hold what they held */
-/* With the setting "resume": the settings of the recipe take the place of the given ones, which must not contradict them. */
-bool ul_recipe_apply(ul_job *j, const char *method, ul_err *err);
+/* recipe.c: the settings of --recipe, put in front of the given ones; the method it brings, or NULL (with err: no such recipe). */
+bool ul_recipe_expand(ul_job *j, ul_err *err);
+const char *ul_recipe_method(const ul_setting *s, size_t n, ul_err *err);
+
+/* resume.c: what lies in DIR/state of an unfinished run. The caller owns the object. */
+json_t *ul_resume_read(const char *dir, ul_err *err);
+bool ul_resume_make(ul_job *j, const char *method, ul_err *err);
+bool ul_resume_same_data(const ul_job *j, ul_err *err); /* resuming: the files hold what they held */
+/* With the setting "resume": the settings it began with take the place of the given ones, which must not contradict them. */
+bool ul_resume_apply(ul_job *j, const char *method, ul_err *err);
 
 /* folder.c: the run folder. */
 bool ul_folder_check(const ul_job *j, ul_err *err); /* not an input, not somebody else's, not full */

@@ -118,7 +118,7 @@ static void set_base(const ul_job *j, json_t *o)
 		json_object_set_new(o, "init", json_string(j->cfg.init));
 		return;
 	}
-	json_object_set(o, "base", json_object_get(j->recipe, "model"));
+	json_object_set(o, "base", json_object_get(j->origin, "model"));
 	json_object_set_new(o, "base_sha256", json_string(m->sha256));
 	json_object_set_new(o, "base_adapter_merged", json_boolean(j->had_adapter));
 }
@@ -134,6 +134,7 @@ bool ul_record_write(ul_job *j, ul_err *err)
 		return ul_nomem(err, 256);
 	}
 	if (!tuning) {
+		json_object_set_new(o, "recipe", j->cfg.recipe ? json_string(j->cfg.recipe) : json_null());
 		json_object_set_new(o, "method", json_string(r->method->name));
 		json_object_set_new(o, "paper", json_string(r->method->paper));
 	}

@@ -20,6 +20,7 @@ const ul_opt ul_train_job_opts[] = {
 };
 
 const ul_opt ul_run_job_opts[] = {
+        {"recipe", UL_OPT_TEXT, AT(recipe), NULL, 0, 0, NULL, "source, method and their options in one word (`unlearn recipes`); what is given beside it wins", "NAME"},
         {"forget", UL_OPT_TEXT, AT(forget), NULL, 0, 0, NULL, "rows to forget", "F"},
         {"source", UL_OPT_TEXT, AT(source), NULL, 0, 0, NULL, "or where they come from instead (`unlearn sources`)", "NAME"},
         {"subjects", UL_OPT_TEXT, AT(subjects), NULL, 0, 0, NULL, "file of names a source is limited to", "F"},
@@ -203,7 +204,7 @@ static void note_overlap(ul_job *j, const ul_progress *p)
 
 static bool fill_job(ul_job *j, const char *method, const ul_setting *s, size_t n, ul_err *err)
 {
-	if (!copy_settings(j, s, n, err) || !ul_recipe_apply(j, method, err)) {
+	if (!copy_settings(j, s, n, err) || !ul_resume_apply(j, method, err) || (method && !ul_recipe_expand(j, err))) {
 		return false;
 	}
 	const char *source = ul_settings_get(j->setting, j->settings, "source");
@@ -221,7 +222,7 @@ static bool fill_job(ul_job *j, const char *method, const ul_setting *s, size_t 
 		return false;
 	}
 	j->summary = json_object();
-	return read_files(j, err) && ul_recipe_make(j, method, err) && ul_recipe_same_data(j, err);
+	return read_files(j, err) && ul_resume_make(j, method, err) && ul_resume_same_data(j, err);
 }
 
 static ul_run *new_job(ul_model *m, const ul_method *method, const char *name, const ul_setting *s, size_t n, ul_err *err)
@@ -243,8 +244,13 @@ static ul_run *new_job(ul_model *m, const ul_method *method, const char *name, c
 
 ul_run *ul_run_new(ul_model *m, const char *method, const ul_setting *settings, size_t n, ul_err *err)
 {
-	const ul_method *found = ul_method_find(method, err);
-	return found ? new_job(m, found, method, settings, n, err) : NULL;
+	const char *name = method ? method : ul_recipe_method(settings, n, err);
+	if (!name) {
+		ul_fail(err, "a run needs a method, or a recipe that brings one");
+		return NULL;
+	}
+	const ul_method *found = ul_method_find(name, err);
+	return found ? new_job(m, found, name, settings, n, err) : NULL;
 }
 
 ul_run *ul_train_new(ul_model *m, const ul_setting *settings, size_t n, ul_err *err)
@@ -260,7 +266,7 @@ static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
 	struct tm tm;
 	strftime(j->started, sizeof j->started, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
 	r->progress = progress;
-	r->recipe = j->recipe;
+	r->origin = j->origin;
 	j->begun = true;
 	if (r->model->adapter) {
 		j->had_adapter = true;
@@ -355,7 +361,7 @@ void ul_run_free(ul_run *r)
 	for (int s = 0; s < UL_STREAMS; s++) {
 		ul_dataset_release(&j->data[s]);
 	}
-	json_decref(j->recipe);
+	json_decref(j->origin);
 	json_decref(j->summary);
 	ul_arena_release(&j->arena);
 	ul_free(j);

@@ -1,9 +1,10 @@
 /*
- * cmd_list.c: methods, sources, audits, archs. A list of what there is, or everything about one of them, from the registries;
+ * cmd_list.c: methods, sources, recipes, audits, archs. A list of what there is, or everything about one of them, from the registries;
  * --markdown writes the tables of the documentation.
  */
 #include "audits/audit.h"
 #include "cli/cli.h"
+#include "recipes/recipe.h"
 #include "sources/source.h"
 #include "train/train.h"
 
@@ -19,11 +20,11 @@ static const ul_opt opts[] = {
         {0},
 };
 
-/* What the four registries have in common. */
+/* What the registries have in common. */
 typedef struct item {
 	const char *name, *title, *paper, *notes;
 	const ul_opt *opts;
-	const ul_setting *defaults; /* of training, for methods */
+	const ul_setting *defaults; /* of training, for methods; what a recipe sets */
 	json_t *more; /* facts that only this kind has */
 } item;
 typedef struct kind {
@@ -80,6 +81,21 @@ static item source_get(int i)
 	return (item){s->name, s->title, s->paper, s->notes, s->opts, NULL, json_object()};
 }
 
+static int recipe_count(void)
+{
+	int n = 0;
+	while (ul_recipes[n])
+		n++;
+	return n;
+}
+
+static item recipe_get(int i)
+{
+	const ul_recipe *r = ul_recipes[i];
+	json_t *more = json_pack("{s:s, s:s, s:s}", "source", ul_recipe_get(r, "source"), "method", ul_recipe_get(r, "method"), "needs", r->wants ? r->wants : "");
+	return (item){r->name, r->title, r->paper, r->notes, NULL, r->settings, more};
+}
+
 static int audit_count(void)
 {
 	int n = 0;
@@ -114,7 +130,7 @@ static item arch_get(int i)
 	return (item){.name = a->name, .more = more};
 }
 
-static const kind methods = {"method", method_count, method_get}, sources = {"source", source_count, source_get},
+static const kind methods = {"method", method_count, method_get}, sources = {"source", source_count, source_get}, recipes = {"recipe", recipe_count, recipe_get},
                   audits = {"audit", audit_count, audit_get}, archs = {"architecture", arch_count, arch_get};
 
 /* ---- writing ---- */
@@ -173,7 +189,7 @@ static void whole(const item *it, ul_buf *b)
 		ul_buf_release(&words);
 	}
 	if (it->defaults) {
-		ul_buf_str(b, "\ntraining settings it prefers\n");
+		ul_buf_str(b, it->opts || !json_object_get(it->more, "method") ? "\ntraining settings it prefers\n" : "\nthe options it stands for\n");
 		for (const ul_setting *s = it->defaults; s->key; s++)
 			ul_buf_printf(b, "  --%s %s\n", s->key, s->value);
 	}
@@ -328,6 +344,11 @@ static int run_sources(ul_cli *c, const void *config)
 	return show(c, &sources, config);
 }
 
+static int run_recipes(ul_cli *c, const void *config)
+{
+	return show(c, &recipes, config);
+}
+
 static int run_audits(ul_cli *c, const void *config)
 {
 	return show(c, &audits, config);
@@ -345,5 +366,6 @@ static int run_archs(ul_cli *c, const void *config)
 	}
 const ul_verb ul_verb_methods = LIST(methods, "the ways to forget there are, and every option of NAME");
 const ul_verb ul_verb_sources = LIST(sources, "the ways to obtain forget data, and every option of NAME");
+const ul_verb ul_verb_recipes = LIST(recipes, "the combinations of options that have a name, and what NAME sets");
 const ul_verb ul_verb_audits = LIST(audits, "the numbers an audit reports, and what NAME means");
 const ul_verb ul_verb_archs = LIST(archs, "the model architectures that open, and what NAME covers");

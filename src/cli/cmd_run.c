@@ -1,7 +1,7 @@
 /*
  * cmd_run.c: unlearn run. A model, rows to forget, a method, a run folder:
  *
- *     model ─► forget rows (a file or a source) ─► settings ─► train ─► save
+ *     model ─► settings (of a recipe, then those given) ─► forget rows (a file or a source) ─► train ─► save
  */
 #include "cli/job.h"
 
@@ -20,8 +20,8 @@ static bool check(ul_cli *c, const char *model, const char *method, const char *
 	if (!model) {
 		ul_fail(&c->err, "which model? `unlearn run MODEL …`");
 	} else if (!method) {
-		ul_fail(&c->err, "which method? --method NAME");
-		ul_hint(&c->err, "`unlearn methods` lists them");
+		ul_fail(&c->err, "which method? --method NAME, or --recipe NAME");
+		ul_hint(&c->err, "`unlearn methods` and `unlearn recipes` list them");
 	} else if (!output) {
 		ul_fail(&c->err, "where to? -o DIR names the run folder");
 	}
@@ -40,13 +40,16 @@ static int run(ul_cli *c, const void *config)
 	const char *model = c->args > 0 ? c->arg[0] : NULL, *method = own->method, *adapter = c->adapter;
 	const char *resume = ul_settings_get(s, n, "resume"), *output = ul_settings_get(s, n, "output");
 	if (resume) { /* the model and the method are those it began with */
-		was = ul_job_recipe(c, resume, &was_n);
+		was = ul_job_origin(c, resume, &was_n);
 		if (!was) {
 			return ul_cli_fail(c);
 		}
 		model = model ? model : ul_settings_get(was, was_n, "model");
 		method = method ? method : ul_settings_get(was, was_n, "method");
 		adapter = adapter ? adapter : ul_settings_get(was, was_n, "adapter");
+	}
+	if (!method && !(method = ul_recipe_method(s, n, &c->err)) && c->err.msg[0]) {
+		return ul_cli_fail(c);
 	}
 	if (!check(c, model, method, output ? output : resume)) {
 		return ul_cli_fail(c);
@@ -59,7 +62,7 @@ static int run(ul_cli *c, const void *config)
 
 const ul_verb ul_verb_run = {
         .name = "run",
-        .usage = "MODEL --method NAME (--forget F | --source NAME) [--retain F] -o DIR",
+        .usage = "MODEL (--method NAME (--forget F | --source NAME) [--retain F] | --recipe NAME) -o DIR",
         .summary = "make a model forget",
         .max_args = 1,
         .opts = opts,

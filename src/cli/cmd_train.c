@@ -7,7 +7,7 @@
 
 static const ul_opt *const more[] = {ul_train_job_opts, ul_train_opts, NULL};
 
-/* The start of the run, from what was typed or from the recipe of the run to resume. */
+/* The start of the run, from what was typed or from the origin of the run to resume. */
 static ul_model *start(ul_cli *c, const char *model, const ul_setting *s, size_t n)
 {
 	ul_job_config job = {.init = ul_settings_get(s, n, "init"), .data = ul_settings_get(s, n, "data"), .tokenizer = ul_settings_get(s, n, "tokenizer")};
@@ -38,7 +38,7 @@ static int run(ul_cli *c, const void *config)
 	const char *resume = ul_settings_get(s, n, "resume"), *model = c->args > 0 ? c->arg[0] : NULL;
 	from_n = n;
 	if (resume) {
-		from = ul_job_recipe(c, resume, &from_n);
+		from = ul_job_origin(c, resume, &from_n);
 	} else if (!ul_settings_get(s, n, "output")) {
 		c->usage = true;
 		ul_fail(&c->err, "where to? -o DIR names the folder of the result");

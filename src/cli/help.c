@@ -2,6 +2,7 @@
  * help.c: what `unlearn help` prints, made from the tables of verbs and options.
  */
 #include "cli/cli.h"
+#include "recipes/recipe.h"
 
 #include <string.h>
 
@@ -10,7 +11,7 @@ static const char head[] =
         "\n"
         "usage: unlearn VERB [MODEL] [--option value]...\n"
         "       unlearn help VERB      every option of VERB with its default and range\n"
-        "       unlearn methods NAME   every option of a method (also: sources, audits, archs)\n"
+        "       unlearn methods NAME   every option of a method (also: sources, recipes, audits, archs)\n"
         "       unlearn --version\n"
         "\n"
         "MODEL is a Hugging Face directory, a .gguf file, a run folder, or org/name in the local cache.\n"
@@ -33,6 +34,14 @@ void ul_help_overview(ul_buf *out)
 	ul_buf_str(out, tail);
 }
 
+static bool takes(const ul_verb *v, const char *option)
+{
+	for (int i = 0; v->more && v->more[i]; i++)
+		if (ul_opts_find(v->more[i], option))
+			return true;
+	return false;
+}
+
 void ul_help_verb(const ul_verb *v, ul_buf *out)
 {
 	ul_buf_printf(out, "usage: unlearn %s%s%s\n\n%s\n", v->name, v->usage && *v->usage ? " " : "", v->usage ? v->usage : "", v->summary);
@@ -49,6 +58,11 @@ void ul_help_verb(const ul_verb *v, ul_buf *out)
 	for (int i = 0; v->more && v->more[i]; i++) {
 		ul_buf_str(out, i ? "\nfurther options\n" : "\noptions of training and data\n");
 		ul_opts_help(v->more[i], out);
+	}
+	if (takes(v, "recipe")) {
+		ul_buf_str(out, "\nrecipes (\"unlearn recipes NAME\" says what NAME sets)\n");
+		for (int i = 0; ul_recipes[i]; i++)
+			ul_buf_printf(out, "  %-22s %s\n", ul_recipes[i]->name, ul_recipes[i]->title);
 	}
 	ul_buf_str(out, "\ncommon options\n");
 	ul_opts_help(ul_common_opts, out);

@@ -26,11 +26,11 @@ const ul_setting *ul_job_settings(ul_cli *c, size_t *n)
 	return all;
 }
 
-const ul_setting *ul_job_recipe(ul_cli *c, const char *dir, size_t *n)
+const ul_setting *ul_job_origin(ul_cli *c, const char *dir, size_t *n)
 {
-	json_t *recipe = ul_recipe_read(dir, &c->err), *v;
-	json_t *old = json_object_get(recipe, "settings");
-	ul_setting *s = recipe ? ul_alloc(&c->arena, (json_object_size(old) + 2) * sizeof *s) : NULL;
+	json_t *origin = ul_resume_read(dir, &c->err), *v;
+	json_t *old = json_object_get(origin, "settings");
+	ul_setting *s = origin ? ul_alloc(&c->arena, (json_object_size(old) + 2) * sizeof *s) : NULL;
 	const char *key, *const own[] = {"method", "model"};
 	*n = 0;
 	json_object_foreach(old, key, v)
@@ -40,16 +40,16 @@ const ul_setting *ul_job_recipe(ul_cli *c, const char *dir, size_t *n)
 		}
 	}
 	for (int i = 0; s && i < 2; i++) {
-		const char *text = ul_json_str(recipe, own[i]);
+		const char *text = ul_json_str(origin, own[i]);
 		if (text) {
 			s[(*n)++] = (ul_setting){own[i], ul_arena_strdup(&c->arena, text)};
 		}
 	}
-	if (recipe && (!s || c->arena.failed)) {
+	if (origin && (!s || c->arena.failed)) {
 		ul_nomem(&c->err, *n);
 		s = NULL;
 	}
-	json_decref(recipe);
+	json_decref(origin);
 	return s;
 }
 

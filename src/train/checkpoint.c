@@ -1,9 +1,9 @@
 /*
  * checkpoint.c: DIR/state, from which a run goes on as if nothing had happened.
  *
- * state.json holds the counters, the positions of the samplers and the recipe of the run; state.safetensors the trained parameters
+ * state.json holds the counters, the positions of the samplers and what the run began with; state.safetensors the trained parameters
  * and the optimiser's moments, in the backend's own element type, so that not a bit is lost. Everything else (adapters' start,
- * reference, orders) is a function of the recipe and is made again. The folder is written aside and renamed: a process killed at
+ * reference, orders) is a function of that and is made again. The folder is written aside and renamed: a process killed at
  * any moment leaves the old state or the new one.
  */
 #include "base/file.h"
@@ -25,8 +25,8 @@ static json_t *counters(const ul_run *r)
 		}
 	}
 	json_object_set_new(o, "samplers", samplers);
-	if (r->recipe) {
-		json_object_set(o, "recipe", r->recipe);
+	if (r->origin) {
+		json_object_set(o, "origin", r->origin);
 	}
 	return o;
 }
@@ -77,7 +77,7 @@ bool ul_state_save(const ul_run *r, ul_err *err)
 	const char *json = ul_path_join(&a, stage.dir, "state.json"), *tensors = ul_path_join(&a, stage.dir, "state.safetensors");
 	json_t *state = counters(r);
 	bool ok = json && tensors && state ? true : ul_nomem(err, strlen(stage.dir));
-	/* Before the first step everything follows from the recipe. */
+	/* Before the first step everything follows from the origin of the run. */
 	ok = ok && (r->step == 0 || write_tensors(r, tensors, &a, err)) && ul_json_write(json, state, err);
 	json_decref(state);
 	if (ok) {

@@ -108,7 +108,7 @@ struct ul_run {
 	void *state; /* the method's own, from begin() */
 	const char *dir; /* where journal and state go, NULL = nowhere */
 	const ul_progress *progress;
-	json_t *recipe; /* what to start again from, kept beside the state; borrowed, or NULL */
+	json_t *origin; /* what to start again from, kept beside the state; borrowed, or NULL */
 	FILE *journal;
 };
 
