@@ -1,7 +1,7 @@
 /*
  * backend.c: backends by name, and how many threads they may use.
  */
-#include "tensor/backend.h"
+#include "tensor/cpu/cpu.h"
 
 #include <omp.h>
 #include <sched.h>
@@ -14,7 +14,7 @@ const ul_backend *ul_backend_get(const char *name, ul_err *err)
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (!strcmp(known[i]->name, name))
-			return known[i];
+			return known[i] != &ul_backend_cpu || ul_cpu_runs(err) ? known[i] : NULL;
 	ul_fail(err, "unknown backend '%s': cpu, ref and ref64 exist", name);
 	return NULL;
 }

@@ -45,6 +45,14 @@ const ul_backend *ul_backend_get(const char *name, ul_err *err); /* "cpu", "ref"
 void ul_set_threads(int n); /* 0 = physical cores; before the first operator */
 int ul_threads(void);
 
+typedef struct ul_probe { /* cpu/probe.c: the limits of this machine, measured in some 100 ms */
+	const char *kernels; /* instruction set of the kernels in use: "avx512", "avx2", "base" */
+	const char *products; /* whose matrix products: "own", "blas", "ref" */
+	int threads;
+	double flops, bytes; /* per second on these threads: f32 multiply-adds from registers, memory read */
+} ul_probe;
+bool ul_probe_machine(ul_probe *out, ul_err *err);
+
 /* ---- parameters ---- */
 
 typedef struct ul_param ul_param;

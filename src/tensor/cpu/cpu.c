@@ -39,23 +39,63 @@ static bool blas_is_right(void)
 	return right;
 }
 
+/* The paths UNLEARN_KERNELS may name. */
+static const struct path {
+	const char *name;
+	const ul_kernels *kernels; /* NULL: the best there are */
+	enum ul_product_path products;
+} paths[] = {
+        {"avx512", &ul_kernels_avx512, UL_PRODUCT_OWN},
+        {"avx2", &ul_kernels_avx2, UL_PRODUCT_OWN},
+        {"base", &ul_kernels_base, UL_PRODUCT_OWN},
+        {"blas", NULL, UL_PRODUCT_BLAS},
+        {"ref", &ul_kernels_base, UL_PRODUCT_REF},
+};
+enum { PATHS = sizeof paths / sizeof *paths };
+
+static bool runs(const ul_kernels *k)
+{
+	bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); /* all of them have F16C too */
+
+	if (k == &ul_kernels_avx512)
+		return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+	return k != &ul_kernels_avx2 || avx2;
+}
+
+static const struct path *forced(void)
+{
+	const char *name = getenv("UNLEARN_KERNELS");
+
+	for (int i = 0; name && i < PATHS; i++)
+		if (!strcmp(paths[i].name, name))
+			return &paths[i];
+	return NULL;
+}
+
+bool ul_cpu_runs(ul_err *err)
+{
+	const char *name = getenv("UNLEARN_KERNELS");
+	const struct path *p = forced();
+
+	if (!name || !*name || (p && (!p->kernels || runs(p->kernels))))
+		return true;
+	if (p)
+		return ul_fail(err, "UNLEARN_KERNELS is %s, which this processor does not run", name);
+	if (!strcmp(name, "amx"))
+		return ul_fail(err, "UNLEARN_KERNELS is amx, a path that this build has not: avx512, avx2, base, blas and ref exist");
+	return ul_fail(err, "UNLEARN_KERNELS is \"%.32s\", which is no path: avx512, avx2, base, blas and ref exist", name);
+}
+
 static void find_out(void)
 {
-	const char *force = getenv("UNLEARN_KERNELS");
-	bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-	bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-	const ul_kernels *best = avx512 ? &ul_kernels_avx512 : avx2 ? &ul_kernels_avx2
-	                                                            : &ul_kernels_base;
+	const ul_kernels *best = runs(&ul_kernels_avx512) ? &ul_kernels_avx512 : runs(&ul_kernels_avx2) ? &ul_kernels_avx2
+	                                                                                                : &ul_kernels_base;
+	const struct path *p = forced();
 
-	machine.products = best == &ul_kernels_base ? UL_PRODUCT_BLAS : UL_PRODUCT_OWN;
-	if (force && !strcmp(force, "avx2") && avx2)
-		best = &ul_kernels_avx2;
-	else if (force && !strcmp(force, "base"))
-		best = &ul_kernels_base, machine.products = UL_PRODUCT_OWN;
-	else if (force && !strcmp(force, "blas"))
-		machine.products = UL_PRODUCT_BLAS;
-	else if (force && !strcmp(force, "ref"))
-		best = &ul_kernels_base, machine.products = UL_PRODUCT_REF;
+	machine.products = p ? p->products : best == &ul_kernels_base ? UL_PRODUCT_BLAS
+	                                                              : UL_PRODUCT_OWN;
+	if (p && p->kernels && runs(p->kernels))
+		best = p->kernels;
 	if (machine.products == UL_PRODUCT_BLAS && !blas_is_right())
 		machine.products = UL_PRODUCT_OWN;
 	machine.kernels = best;

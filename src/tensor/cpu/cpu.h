@@ -78,6 +78,10 @@ typedef struct ul_kernels {
 	void (*attend)(const ul_attend_head *h, int first, int rows); /* a block of query rows */
 	void (*attend_few)(const ul_attend_head *h, int heads); /* a few rows of all heads that share keys, against a cache */
 	void (*attend_grad)(const ul_attend_head *h);
+
+	int probe_flops; /* of one round */
+	double (*probe_fma)(size_t rounds);
+	double (*probe_read)(const float *p, size_t n); /* n a multiple of 1024 */
 } ul_kernels;
 
 typedef struct ul_rotate_pair {
@@ -94,6 +98,7 @@ enum ul_product_path { UL_PRODUCT_OWN,
 	UL_PRODUCT_REF };
 const ul_kernels *ul_cpu(void);
 enum ul_product_path ul_cpu_products(void);
+bool ul_cpu_runs(ul_err *err); /* false: UNLEARN_KERNELS names a path that this machine or this build has not */
 
 /* f over [0, n), cut into one range per thread at multiples of `unit`; not worth a second thread below `grain` elements each. */
 void ul_cpu_share(ul_range f, const void *args, size_t n, size_t unit, size_t grain);

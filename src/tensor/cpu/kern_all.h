@@ -13,6 +13,7 @@
 #include "tensor/cpu/kern_few.h"
 #include "tensor/cpu/kern_rows.h"
 #include "tensor/cpu/kern_attend.h"
+#include "tensor/cpu/kern_probe.h"
 
 const ul_kernels UL_KERNELS = {
         .name = UL_KERNELS_NAME,
@@ -51,4 +52,7 @@ const ul_kernels UL_KERNELS = {
         .attend_few = attend_few,
         .attend_grad = attend_grad,
         .gemm = gemm_one,
+        .probe_flops = 2 * CHAINS * VW,
+        .probe_fma = probe_fma,
+        .probe_read = probe_read,
 };

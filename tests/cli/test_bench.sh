@@ -1,0 +1,35 @@
+# test_bench.sh: unlearn bench: every kind of work is done and told, paths are named or refused.
+. tests/cli/lib.sh
+export OMP_NUM_THREADS=1
+
+test_bench__every_work() {
+	exits 0 $U bench llama-tiny --vocab 200 --tokens 16 --steps 1 --max-new 4 --work train,lora,unlearn,score,generate,batch,products --json
+	python3 - "$TMP/out" <<-'EOF'
+		import json, sys
+		lines = [json.loads(l) for l in open(sys.argv[1])]
+		head, works = lines[0], {l["work"]: l for l in lines if "work" in l}
+		assert head["threads"] == 1 and head["peak_flops"] > 1e8 and head["read_bytes"] > 1e8, head
+		assert list(works) == ["generate", "batch", "score", "lora", "unlearn", "train"], works
+		for w in works.values():
+		    assert w["tokens_per_s"] > 0 and w["flops"] > 0 and w["peak_bytes"] > 1e6, w
+		    assert abs(sum(w["parts"].values()) - w["seconds"]) < 1e-6, w
+		# 4 layers of 128: 2 flops a weight forward; x Wᵀ, dy W and dyᵀ x of everything when all of it is trained, and the
+		# logits once more
+		layer = 2 * 128 * 128 + 2 * 64 * 128 + 3 * 352 * 128
+		rows, labels, head = 4 * 16, 4 * 15, 200 * 128
+		assert works["train"]["flops"] == 6 * rows * 4 * layer + 2 * labels * 4 * head, works["train"]
+		shapes = [(l["product"], l["out"], l["in"]) for l in lines if "product" in l]
+		assert len(shapes) == len(set(shapes)) and ("dy W", 352, 128) in shapes, shapes
+	EOF
+	exits 0 $U bench llama-tiny --vocab 200 --steps 1 --max-new 4 --work generate
+	has "$(cat "$TMP/out")" "tokens/s"
+}
+
+test_bench__paths() {
+	UNLEARN_KERNELS=ref exits 0 $U bench llama-tiny --vocab 200 --steps 1 --max-new 4 --work generate
+	has "$(cat "$TMP/out")" "kernels base, products ref"
+	UNLEARN_KERNELS=amx refuses "a path that this build has not" $U bench llama-tiny --work generate
+	UNLEARN_KERNELS=fast refuses "\"fast\", which is no path" $U bench llama-tiny --work generate
+	exits 2 $U bench llama-tiny --work sing
+	has "$(cat "$TMP/err")" 'there is no work "sing"'
+}
