@@ -24,12 +24,16 @@ typedef struct ul_openings {
 	int *rows; /* texts each name was met in */
 	int names;
 	ul_seen known, met; /* openings; pairs of head and name */
+	int64_t tokens; /* that ul_openings_suggest let the model write */
 	ul_arena arena;
 } ul_openings;
 
 /* A text that is not there yet; ids NULL: it is tokenized here. Too many, or too long for the model: left out. */
 bool ul_opening_add(ul_openings *p, const char *text, size_t n, const ul_ids *ids, double prior, bool head, ul_err *err);
 bool ul_opening_name(ul_openings *p, const char *text, size_t n, ul_err *err);
+/* starts.c: tokens that begin or end texts, with this prior, and of all first tokens the `most` that the model goes on from most
+ * surely, behind what the tokenizer puts in front of a text. */
+bool ul_openings_suggest(ul_openings *p, ul_model *m, const ul_ids *front, int most, double prior, ul_err *err);
 int ul_opening_new(const ul_openings *p, double least); /* not drawn from yet, of the largest prior from `least` on; -1 = none */
 int ul_opening_best(const ul_openings *p); /* that has brought most a draw; -1 = none was drawn from */
 int ul_opening_pair(ul_openings *p, int names, ul_ids *ids, ul_err *err); /* the most fruitful head with the next of the first `names` names: its index */
