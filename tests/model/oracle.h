@@ -240,4 +240,19 @@ static inline void borrow_model(char out[512], const char *name, const char *fol
 	json_decref(j);
 }
 
+/* What lies at path opens and gives the golden logits of the family. */
+static inline void opens_as(const char *path, const char *family)
+{
+	char json[200], tensors[200];
+	oracle o;
+	snprintf(json, sizeof json, "tests/golden/families/%s/golden.json", family);
+	snprintf(tensors, sizeof tensors, "tests/golden/families/%s/golden.safetensors", family);
+	oracle_open(&o, json, tensors, NULL);
+	ul_model *m = open_model(path, "cpu");
+	double gap = logit_gap(m, &o, "logits");
+	CHECK_MSG(gap >= 0 && gap < 1e-4, "%s: logits differ by %g", family, gap);
+	ul_model_free(m);
+	oracle_close(&o);
+}
+
 #endif
