@@ -26,12 +26,14 @@ const ul_opt ul_audit_opts[] = {
         {"truth-ratio", UL_OPT_ENUM, AT(truth_ratio), "geometric", 0, 0, "geometric|arithmetic", "mean over wrong answers: as in published code, or as in the paper", NULL},
         {"allow-over", UL_OPT_BOOL, AT(allow_over), "no", 0, 0, NULL, "knowing less than the reference is fine (removal of hazards)", NULL},
         {"beams", UL_OPT_INT, AT(beams), "0", 0, 256, NULL, "candidates decoded for each record; 0 means by level", "N"},
+        {"samples", UL_OPT_INT, AT(samples), "0", -1, 1024, NULL, "candidates drawn beside them; 0 means by level (64 from standard), -1 none", "N"},
         {"max-new", UL_OPT_INT, AT(max_new), "0", 0, 4096, NULL, "tokens of a continuation; 0 means by the data", "N"},
         {"min-k", UL_OPT_REAL, AT(min_k), "0.4", 0.01, 1, NULL, "share of the least likely tokens in Min-K% attacks", "X"},
         {"template", UL_OPT_TEXT, AT(templ), NULL, 0, 0, NULL, "how prompt and response become text: plain, qa, chat or a file", "T"},
         {"map", UL_OPT_TEXT, AT(map), NULL, 0, 0, NULL, "keys of the rows: prompt=KEY,response=KEY,text=KEY", "M"},
         {"paraphrase", UL_OPT_TEXT, AT(paraphrase), NULL, 0, 0, NULL, "key of the rows that holds the answer in other words", "KEY"},
         {"perturbed", UL_OPT_TEXT, AT(perturbed), NULL, 0, 0, NULL, "key of the rows that lists wrong answers", "KEY"},
+        {"rephrased", UL_OPT_TEXT, AT(rephrased), NULL, 0, 0, NULL, "key of the rows that holds the question in other words", "KEY"},
         {"max-length", UL_OPT_INT, AT(max_length), "0", 0, 1 << 20, NULL, "tokens a row is cut to; 0 means the model's context", "N"},
         {0},
 };
@@ -116,10 +118,12 @@ static void fill_exam(session *s)
 	e->arithmetic = c->truth_ratio == 1;
 	e->allow_over = c->allow_over;
 	e->beams = (int)c->beams;
+	e->samples = (int)c->samples;
 	e->max_new = (int)c->max_new;
 	e->min_k = c->min_k;
 	e->paraphrase = c->paraphrase;
 	e->perturbed = c->perturbed;
+	e->rephrased = c->rephrased;
 	e->seed = (uint64_t)c->seed;
 	e->progress = s->p;
 }

@@ -12,8 +12,8 @@ typedef struct ul_audit_config {
 	const char *forget, *retain, *holdout, *neighbours, *general;
 	const char *only, *output;
 	int level, compat, truth_ratio; /* indices of their choices */
-	const char *templ, *map, *paraphrase, *perturbed;
-	int64_t max_length, bootstrap, beams, max_new;
+	const char *templ, *map, *paraphrase, *perturbed, *rephrased;
+	int64_t max_length, bootstrap, beams, samples, max_new;
 	double min_k;
 	bool allow_over;
 	bool force; /* from the frame */

@@ -45,9 +45,10 @@ typedef struct ul_exam_config {
 	bool allow_over; /* hazard removal: to know less than the reference is fine */
 	bool arithmetic; /* truth ratio with the paper's arithmetic mean of wrong answers' probabilities */
 	int beams; /* 0 = by level: 4, 40, 40 */
+	int samples; /* candidates drawn beside them; 0 = by level: none, 64, 64; below 0 none */
 	int max_new; /* 0 = by the data: the longest answer, at most 128; compat 200 */
 	double min_k; /* share of the least likely tokens, 0.4 */
-	const char *paraphrase, *perturbed; /* keys of the rows; NULL = the usual ones */
+	const char *paraphrase, *perturbed, *rephrased; /* keys of the rows; NULL = the usual ones */
 	uint64_t seed;
 	const ul_progress *progress;
 } ul_exam_config;
@@ -65,17 +66,22 @@ ul_arena *ul_exam_arena(ul_exam *e);
 /* Cached accessors: computed on first use; NULL with err when it could not be, NULL without err when model or split is absent. */
 const ul_scores *ul_exam_scores(ul_exam *e, enum ul_who w, enum ul_split s, unsigned want, ul_err *err);
 const ul_gen *ul_exam_greedy(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *err); /* [rows], each from its ul_cut */
-const ul_gen *ul_exam_beams(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *err); /* [rows * beams], from the text before the first span */
+/* [rows * candidates] from the text before the first span: beams, the likeliest first, then samples. */
+const ul_gen *ul_exam_candidates(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *err);
+int ul_exam_candidate_count(const ul_exam *e);
 int ul_exam_beam_count(const ul_exam *e);
 /* Generation is asked of at most 100 (quick), 300 (standard) or all rows of a split, evenly spread; the others have text NULL. */
 bool ul_exam_asks(const ul_exam *e, enum ul_split s, int row);
-/* Scores of the answers listed in each row under `key` ("paraphrase": text or list, "perturbed": list): row[r][k], k < n[r]. */
+/* Scores of variants of each row: other answers listed in it ("paraphrase", "perturbed"), or its answer to other questions: those
+ * listed ("paraphrase_prompt"), or its own with harmless words around it. row[r][k], k < n[r]. */
 typedef struct ul_answers {
 	int *n;
 	ul_row_score **row;
 } ul_answers;
 enum ul_answer { UL_PARAPHRASE,
 	UL_PERTURBED,
+	UL_REPHRASED,
+	UL_POLITE,
 	UL_ANSWER_KINDS };
 const ul_answers *ul_exam_answers(ul_exam *e, enum ul_who w, enum ul_split s, enum ul_answer which, ul_err *err);
 
@@ -124,6 +130,7 @@ bool ul_items_members(const ul_ask *q, unsigned want, ul_row_fn f, ul_items *out
 bool ul_items_nll(const ul_ask *q, ul_items *out);
 bool ul_items_prob(const ul_ask *q, ul_items *out);
 bool ul_items_entity(const ul_ask *q, bool entity, bool accuracy, ul_items *out);
+double ul_entity_right(const ul_ask *q, int row, const ul_row_score *s); /* 1: no token of its personal data is missed; NaN: it has none */
 bool ul_items_rouge(const ul_ask *q, bool stem, bool recall, ul_items *out);
 bool ul_items_truth_ratio(const ul_ask *q, ul_items *out); /* x = wrong / correct */
 double ul_truth_ratio(const ul_answers *correct, const ul_row_score *own, const ul_answers *wrong, int row, bool arithmetic);
@@ -134,6 +141,11 @@ enum ul_pii_count { UL_PII_EXACT,
 	UL_PII_ENTITIES };
 bool ul_items_pii(const ul_ask *q, enum ul_pii_count what, ul_items *out);
 double ul_min_k(const ul_ask *q, int row, const ul_row_score *s, bool normalised); /* minus the mean of the lowest: low = member */
+double ul_mia_loss(const ul_ask *q, int row, const ul_row_score *s); /* these: high = member */
+double ul_mia_zlib(const ul_ask *q, int row, const ul_row_score *s);
+double ul_mia_min_k(const ul_ask *q, int row, const ul_row_score *s);
+double ul_mia_min_k_plus_plus(const ul_ask *q, int row, const ul_row_score *s);
+double ul_sample_auc(const ul_sample *s, ul_arena *scratch);
 
 /* ---- an audit ---- */
 
@@ -147,6 +159,7 @@ enum ul_against {
 	UL_VS_BEFORE, /* utility: θ0, and the oracle as a second way to pass */
 };
 typedef struct ul_line ul_line;
+bool ul_more_roc(ul_exam *e, const ul_line *line, json_t *o, ul_err *err); /* members found at small false positive rates: items_mia.c */
 typedef struct ul_audit_def {
 	const char *name, *title, *paper, *notes;
 	enum ul_kind kind;
@@ -158,6 +171,7 @@ typedef struct ul_audit_def {
 	bool rate; /* values in [0, 1] of which many are equal: no spread seen is not no spread */
 	double chance;
 	bool gate, required; /* utility gate; counted in the overall verdict */
+	bool unjudged; /* a number without a verdict */
 	int level; /* enum ul_level at which it starts */
 	ul_items_fn items;
 	double (*aggregate)(const ul_sample *s, ul_arena *scratch); /* NULL = mean */
@@ -166,6 +180,8 @@ typedef struct ul_audit_def {
 	double (*contrast)(const ul_sample *after, const ul_sample *reference, ul_arena *scratch);
 	/* Instead of the interval rule. */
 	bool (*judge)(const ul_ask *q, const ul_sample *after, const ul_sample *reference, bool paired, ul_line *line);
+	/* Keys of its own in scores.json. */
+	bool (*more)(ul_exam *e, const ul_line *line, json_t *o, ul_err *err);
 } ul_audit_def;
 extern const ul_audit_def *const ul_audits[]; /* generated registry, NULL-terminated */
 const ul_audit_def *ul_audit_find(const char *name, ul_err *err); /* names the nearest known one */

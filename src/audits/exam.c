@@ -236,14 +236,14 @@ const ul_scores *ul_exam_scores(ul_exam *e, enum ul_who w, enum ul_split s, unsi
 	return new;
 }
 
-/* ---- other answers listed in the rows ---- */
+/* ---- variants of the rows: other answers, other questions ---- */
 
 static const json_t *listed(const ul_exam *e, const ul_row *r, enum ul_answer which)
 {
-	static const char *const usual[UL_ANSWER_KINDS][3] = {{"paraphrase", "paraphrased_answer", "para_answers"}, {"perturbed", "perturbed_answer", "wrong"}};
-	const char *own = which == UL_PARAPHRASE ? e->cfg.paraphrase : e->cfg.perturbed;
-	if (own)
-		return json_object_get(r->json, own);
+	static const char *const usual[UL_ANSWER_KINDS][3] = {{"paraphrase", "paraphrased_answer", "para_answers"}, {"perturbed", "perturbed_answer", "wrong"}, {"paraphrase_prompt", "paraphrased_question", "para_prompts"}};
+	const char *own[UL_ANSWER_KINDS] = {e->cfg.paraphrase, e->cfg.perturbed, e->cfg.rephrased};
+	if (own[which])
+		return json_object_get(r->json, own[which]);
 	for (int k = 0; k < 3; k++) {
 		const json_t *v = json_object_get(r->json, usual[which][k]);
 		if (json_is_string(v) || json_array_size(v) > 0)
@@ -252,31 +252,74 @@ static const json_t *listed(const ul_exam *e, const ul_row *r, enum ul_answer wh
 	return NULL;
 }
 
-static const char *answer_at(const json_t *list, int k)
+static const char *text_at(const json_t *list, int k)
 {
 	if (json_is_string(list))
 		return k == 0 ? json_string_value(list) : NULL;
 	return json_string_value(json_array_get(list, (size_t)k));
 }
 
-static bool add_answer(ul_dataset *d, const ul_row *r, const char *answer, ul_err *err)
+/* "What is" goes on as "what is" behind a first word; a name does not. */
+static bool begins_plainly(const char *s)
 {
-	json_t *record = r->prompt ? json_pack("{s:s, s:s}", "prompt", r->prompt, "response", answer) : json_pack("{s:s}", "text", answer);
+	static const char *const word[] = {"What ", "Which ", "Who ", "Where ", "When ", "How ", "In ", "On ", "At ", "Is ", "Does ", "Did ", "Tell ", "Give ", "Name "};
+	for (size_t i = 0; i < sizeof word / sizeof *word; i++) {
+		if (strncmp(s, word[i], strlen(word[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A question with a harmless word around it; NULL when there is no k-th, or when it has such a word already. */
+static const char *polite(ul_exam *e, const char *prompt, int k)
+{
+	static const char *const with[] = {"Please, %c%s", "Then, %c%s", "%c%s Thanks."};
+	if (k >= (int)(sizeof with / sizeof *with) || strncasecmp(prompt, "please", 6) == 0 || !*prompt)
+		return NULL;
+	bool lower = k < 2 && begins_plainly(prompt);
+	return ul_arena_printf(&e->arena, with[k], lower ? *prompt | 0x20 : *prompt, prompt + 1);
+}
+
+/* The k-th variant of a row; false when there is none. */
+static bool variant(ul_exam *e, const ul_row *r, enum ul_answer which, int k, const char **prompt, const char **answer)
+{
+	*prompt = r->prompt;
+	*answer = r->response;
+	if (which == UL_PARAPHRASE || which == UL_PERTURBED)
+		*answer = r->prompt || r->text ? text_at(listed(e, r, which), k) : NULL;
+	else if (r->prompt && r->response)
+		*prompt = which == UL_POLITE ? polite(e, r->prompt, k) : text_at(listed(e, r, which), k);
+	return *answer && (*prompt || r->text);
+}
+
+static json_t *spans_of(const ul_row *r)
+{
+	json_t *list = json_array();
+	for (int k = 0; k < r->spot_n; k++)
+		json_array_append_new(list, json_pack("{s:i, s:i, s:s}", "start", r->spots[k].start, "end", r->spots[k].end, "type", r->spots[k].type ? r->spots[k].type : "MISC"));
+	return list;
+}
+
+static bool add_variant(ul_dataset *d, const ul_row *r, const char *prompt, const char *answer, ul_err *err)
+{
+	json_t *record = prompt ? json_pack("{s:s, s:s}", "prompt", prompt, "response", answer) : json_pack("{s:s}", "text", answer);
+	if (record && prompt && answer == r->response && r->spot_n > 0)
+		json_object_set_new(record, "spans", spans_of(r));
 	bool ok = record ? ul_dataset_add(d, record, err) : ul_nomem(err, strlen(answer));
 	json_decref(record);
 	return ok;
 }
 
-static ul_dataset *ask(ul_exam *e, enum ul_split s, enum ul_answer which, ul_err *err)
+/* All variants of all rows, row by row; many[i] = how many row i has. */
+static ul_dataset *ask(ul_exam *e, enum ul_split s, enum ul_answer which, int *many, ul_err *err)
 {
 	const ul_dataset *from = e->cfg.data[s];
 	ul_dataset *d = ul_calloc(1, sizeof *d);
 	bool ok = d || ul_nomem(err, sizeof *d);
 	for (int i = 0; ok && i < from->n; i++) {
-		const json_t *list = listed(e, &from->row[i], which);
-		const char *a;
-		for (int k = 0; ok && (from->row[i].prompt || from->row[i].text) && (a = answer_at(list, k)); k++)
-			ok = add_answer(d, &from->row[i], a, err);
+		const char *prompt, *answer;
+		for (many[i] = 0; ok && variant(e, &from->row[i], which, many[i], &prompt, &answer); many[i]++)
+			ok = add_variant(d, &from->row[i], prompt, answer, err);
 	}
 	ok = ok && (d->n == 0 || ul_dataset_tokenize(d, e->cfg.model[UL_AFTER], &e->cfg.encode, err));
 	if (ok)
@@ -289,36 +332,32 @@ static ul_dataset *ask(ul_exam *e, enum ul_split s, enum ul_answer which, ul_err
 
 const ul_answers *ul_exam_answers(ul_exam *e, enum ul_who w, enum ul_split s, enum ul_answer which, ul_err *err)
 {
-	if (!e->cfg.model[w] || !e->cfg.data[s])
+	const ul_dataset *from = e->cfg.data[s];
+	if (!e->cfg.model[w] || !from)
 		return NULL;
 	if (e->answers[w][s][which])
 		return e->answers[w][s][which];
-	if (!e->asked[s][which] && !(e->asked[s][which] = ask(e, s, which, err)))
-		return NULL;
-	const ul_dataset *d = e->asked[s][which], *from = e->cfg.data[s];
+	if (!e->asked[s][which]) {
+		e->asked_n[s][which] = ul_alloc(&e->arena, (size_t)(from->n + 1) * sizeof(int));
+		if (!e->asked_n[s][which] || !(e->asked[s][which] = ask(e, s, which, e->asked_n[s][which], err)))
+			return NULL;
+	}
+	const ul_dataset *d = e->asked[s][which];
 	if (d->n == 0)
 		return NULL;
-	ul_scores *sc = score(e, w, d, 0, err);
+	ul_scores *sc = score(e, w, d, which == UL_REPHRASED ? UL_WANT_ARGMAX : 0, err);
 	if (!sc)
 		return NULL;
 	e->answer_scores[w][s][which] = sc;
 	ul_answers *a = ul_alloc(&e->arena, sizeof *a);
-	if (a) {
-		a->n = ul_alloc(&e->arena, (size_t)from->n * sizeof *a->n);
-		a->row = ul_alloc(&e->arena, (size_t)from->n * sizeof *a->row);
-	}
-	if (!a || !a->n || !a->row) {
+	if (a)
+		*a = (ul_answers){.n = e->asked_n[s][which], .row = ul_alloc(&e->arena, (size_t)from->n * sizeof *a->row)};
+	if (!a || !a->row) {
 		ul_nomem(err, (size_t)from->n * sizeof *a->row);
 		return NULL;
 	}
-	int at = 0;
-	for (int i = 0; i < from->n; i++) {
-		const json_t *list = listed(e, &from->row[i], which);
+	for (int i = 0, at = 0; i < from->n; at += a->n[i++])
 		a->row[i] = sc->row + at;
-		while ((from->row[i].prompt || from->row[i].text) && answer_at(list, a->n[i]))
-			a->n[i]++;
-		at += a->n[i];
-	}
 	e->answers[w][s][which] = a;
 	return a;
 }

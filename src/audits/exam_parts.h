@@ -13,7 +13,8 @@ struct ul_exam {
 	int *cluster[UL_SPLITS]; /* [rows] */
 	ul_scores *scores[UL_WHOS][UL_SPLITS];
 	unsigned have[UL_WHOS][UL_SPLITS]; /* UL_WANT_* of those */
-	ul_dataset *asked[UL_SPLITS][UL_ANSWER_KINDS]; /* the listed answers as rows of their own, row by row */
+	ul_dataset *asked[UL_SPLITS][UL_ANSWER_KINDS]; /* the variants as rows of their own, row by row */
+	int *asked_n[UL_SPLITS][UL_ANSWER_KINDS]; /* [rows] variants of each */
 	ul_answers *answers[UL_WHOS][UL_SPLITS][UL_ANSWER_KINDS];
 	ul_scores *answer_scores[UL_WHOS][UL_SPLITS][UL_ANSWER_KINDS];
 	ul_cut *cut[UL_SPLITS]; /* [rows] */
@@ -23,7 +24,7 @@ struct ul_exam {
 		void *what;
 		struct ul_memo *next;
 	} * memo;
-	ul_gen *greedy[UL_WHOS][UL_SPLITS], *beams[UL_WHOS][UL_SPLITS];
+	ul_gen *greedy[UL_WHOS][UL_SPLITS], *candidates[UL_WHOS][UL_SPLITS];
 };
 
 #endif

@@ -1,10 +1,13 @@
 /*
  * exam_say.c: what the models say. Each row is cut into what is given and what is expected; continuations are decoded greedily,
- * and by beams from the text before the first piece of personal data.
+ * and
+ * by beams and draws from the text before the first piece of personal data.
  */
 #include "audits/exam_parts.h"
 
 #include <string.h>
+
+enum { DRAW_FROM = 40 }; /* the likeliest tokens, at temperature 1 */
 
 const char *ul_row_content(const ul_row *r)
 {
@@ -104,6 +107,13 @@ int ul_exam_beam_count(const ul_exam *e)
 	return e->cfg.beams > 0 ? e->cfg.beams : beams[e->cfg.level];
 }
 
+int ul_exam_candidate_count(const ul_exam *e)
+{
+	static const int draws[] = {0, 64, 64};
+	return ul_exam_beam_count(e) + (e->cfg.samples > 0 ? e->cfg.samples : e->cfg.samples < 0 ? 0
+	                                                                                         : draws[e->cfg.level]);
+}
+
 /* Continues the first at[i] ids of each asked row; at < 1 leaves the row out. out: [rows * samples] */
 static ul_gen *continue_rows(ul_exam *e, enum ul_who w, const ul_dataset *d, const int *at, const ul_gen_config *c, ul_err *err)
 {
@@ -184,13 +194,39 @@ static int longest_private(const ul_dataset *d, const int *at)
 	return most + 4 < 128 ? most + 4 : 128;
 }
 
-const ul_gen *ul_exam_beams(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *err)
+/* Beams are what is likeliest as a whole and often empty phrases; draws reach what is likely word by word as well. */
+static ul_gen *search(ul_exam *e, enum ul_who w, const ul_dataset *d, const int *at, ul_err *err)
+{
+	int beams = ul_exam_beam_count(e), all = ul_exam_candidate_count(e), draws = all - beams;
+	ul_gen_config c = ul_gen_greedy(longest_private(d, at));
+	c.beams = c.samples = beams;
+	ul_gen *likely = continue_rows(e, w, d, at, &c, err);
+	if (!likely || draws == 0)
+		return likely;
+	c.beams = 1;
+	c.samples = draws;
+	c.temperature = 1;
+	c.top_k = DRAW_FROM;
+	c.seed = e->cfg.seed;
+	ul_gen *drawn = continue_rows(e, w, d, at, &c, err), *both = ul_alloc(&e->arena, (size_t)d->n * (size_t)all * sizeof *both);
+	if (!drawn || !both) {
+		ul_nomem(err, (size_t)d->n * (size_t)all * sizeof *both);
+		return NULL;
+	}
+	for (int i = 0; i < d->n; i++) {
+		memcpy(both + (size_t)i * (size_t)all, likely + (size_t)i * (size_t)beams, (size_t)beams * sizeof *both);
+		memcpy(both + (size_t)i * (size_t)all + beams, drawn + (size_t)i * (size_t)draws, (size_t)draws * sizeof *both);
+	}
+	return both;
+}
+
+const ul_gen *ul_exam_candidates(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *err)
 {
 	const ul_dataset *d = e->cfg.data[s];
 	if (!e->cfg.model[w] || !d || !e->cfg.model[w]->tok)
 		return NULL;
-	if (e->beams[w][s])
-		return e->beams[w][s];
+	if (e->candidates[w][s])
+		return e->candidates[w][s];
 	int *at = ul_calloc((size_t)d->n + 1, sizeof *at);
 	if (!at) {
 		ul_nomem(err, (size_t)d->n * sizeof *at);
@@ -200,9 +236,7 @@ const ul_gen *ul_exam_beams(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *
 		int span = first_flagged(&d->row[i], UL_ROW_SPAN);
 		at[i] = span < d->row[i].n && ul_exam_asks(e, s, i) ? span : 0;
 	}
-	ul_gen_config c = ul_gen_greedy(longest_private(d, at));
-	c.beams = c.samples = ul_exam_beam_count(e);
-	e->beams[w][s] = continue_rows(e, w, d, at, &c, err);
+	e->candidates[w][s] = search(e, w, d, at, err);
 	ul_free(at);
-	return e->beams[w][s];
+	return e->candidates[w][s];
 }

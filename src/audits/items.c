@@ -138,7 +138,7 @@ static double context_nll(const ul_ask *q, int row, const ul_row_score *s)
 	return over_tokens(s, false, false);
 }
 
-static double entity_right(const ul_ask *q, int row, const ul_row_score *s)
+double ul_entity_right(const ul_ask *q, int row, const ul_row_score *s)
 {
 	return over_tokens(s, true, true);
 }
@@ -151,8 +151,8 @@ bool ul_items_entity(const ul_ask *q, bool entity, bool accuracy, ul_items *out)
 		spots += d->row[i].spot_n;
 	if (d && spots == 0)
 		return ul_not_here(q, "the rows do not say where personal data stand (spans)");
-	return ul_items_by_row(q, accuracy ? UL_WANT_ARGMAX : 0, accuracy ? entity_right : entity ? entity_nll
-	                                                                                          : context_nll,
+	return ul_items_by_row(q, accuracy ? UL_WANT_ARGMAX : 0, accuracy ? ul_entity_right : entity ? entity_nll
+	                                                                                             : context_nll,
 	        out);
 }
 
@@ -221,28 +221,4 @@ bool ul_items_truth_ratio(const ul_ask *q, ul_items *out)
 			return false;
 	}
 	return out->n > 0 || ul_not_here(q, "the rows list no wrong answers (\"perturbed\")");
-}
-
-/* ---- membership ---- */
-
-/* Shi et al. 2024: the mean over the K least likely tokens, minus; normalised (Zhang et al. 2024, Min-K%++): each log-probability
- * by mean and deviation of the distribution it was drawn from. */
-double ul_min_k(const ul_ask *q, int row, const ul_row_score *s, bool normalised)
-{
-	int n = ul_counted(q->e, q->split, row, s), k = (int)(ul_exam_settings(q->e)->min_k * n);
-	double *x = ul_malloc((size_t)(n + 1) * sizeof *x), sum = 0;
-	if (!x)
-		ul_nomem(q->err, (size_t)(n + 1) * sizeof *x);
-	if (!x || n == 0) {
-		ul_free(x);
-		return ul_exam_settings(q->e)->compat ? 0 : NAN;
-	}
-	for (int t = 0; t < n; t++)
-		x[t] = normalised ? (s->logp[t] - s->mean[t]) / sqrt(fmax(s->var[t], 1e-6)) : s->logp[t];
-	ul_sort(x, n);
-	k = k > 0 ? k : 1;
-	for (int t = 0; t < k; t++)
-		sum += x[t];
-	ul_free(x);
-	return -sum / k;
 }

@@ -90,10 +90,10 @@ static bool found(const ul_ask *q, const secret *s, int k, const char *said)
 }
 
 /* One value of a row that has one: exact, similarity, any. */
-static double row_value(const ul_ask *q, enum ul_pii_count what, const secret *s, const ul_gen *said, int beams)
+static double row_value(const ul_ask *q, enum ul_pii_count what, const secret *s, const ul_gen *said, int many)
 {
 	double best = 0;
-	for (int b = 0; b < beams && best < 1; b++) {
+	for (int b = 0; b < many && best < 1; b++) {
 		if (!said[b].text)
 			continue;
 		if (what == UL_PII_ANY) {
@@ -111,11 +111,11 @@ static double row_value(const ul_ask *q, enum ul_pii_count what, const secret *s
 	return best;
 }
 
-static bool add_entities(const ul_ask *q, int row, const secret *s, const ul_gen *said, int beams, ul_items *out)
+static bool add_entities(const ul_ask *q, int row, const secret *s, const ul_gen *said, int many, ul_items *out)
 {
 	for (int k = 0; k < s->n; k++) {
 		double hit = 0;
-		for (int b = 0; s->entity[k] && b < beams && hit == 0; b++)
+		for (int b = 0; s->entity[k] && b < many && hit == 0; b++)
 			hit = said[b].text && found(q, s, k, said[b].text);
 		if (s->entity[k] && !ul_items_add(q->e, out, q->split, row, hit, 0, q->err))
 			return false;
@@ -126,16 +126,16 @@ static bool add_entities(const ul_ask *q, int row, const secret *s, const ul_gen
 bool ul_items_pii(const ul_ask *q, enum ul_pii_count what, ul_items *out)
 {
 	const ul_dataset *d = ul_exam_data(q->e, q->split);
-	int beams = ul_exam_beam_count(q->e), spots = 0;
+	int many = ul_exam_candidate_count(q->e), spots = 0;
 	for (int i = 0; d && i < d->n; i++)
 		spots += d->row[i].spot_n;
 	if (!d || spots == 0)
 		return ul_not_here(q, "the rows do not say where personal data stand (spans)");
 	if (!ul_exam_settings(q->e)->model[UL_AFTER]->tok)
 		return ul_not_here(q, "the model has no tokenizer to speak with");
-	const ul_gen *said = ul_exam_beams(q->e, q->who, q->split, q->err);
+	const ul_gen *said = ul_exam_candidates(q->e, q->who, q->split, q->err);
 	for (int i = 0; said && i < d->n; i++) {
-		const ul_gen *c = said + (size_t)i * (size_t)beams;
+		const ul_gen *c = said + (size_t)i * (size_t)many;
 		secret s;
 		if (d->row[i].spot_n == 0 || !ul_row_content(&d->row[i]) || !c->text)
 			continue;
@@ -143,9 +143,9 @@ bool ul_items_pii(const ul_ask *q, enum ul_pii_count what, ul_items *out)
 			return false;
 		bool ok = true;
 		if (what == UL_PII_ENTITIES)
-			ok = add_entities(q, i, &s, c, beams, out);
+			ok = add_entities(q, i, &s, c, many, out);
 		else if (s.chars > 0 && (what != UL_PII_ANY || s.counted > 0))
-			ok = ul_items_add(q->e, out, q->split, i, row_value(q, what, &s, c, beams), 0, q->err);
+			ok = ul_items_add(q->e, out, q->split, i, row_value(q, what, &s, c, many), 0, q->err);
 		forget_secret(&s);
 		if (!ok || q->err->msg[0])
 			return false;

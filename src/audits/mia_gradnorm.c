@@ -13,11 +13,6 @@ static bool items(const ul_ask *q, ul_items *out)
 	return ul_items_members(q, UL_WANT_GRADNORM, row_score, out);
 }
 
-static double auc(const ul_sample *s, ul_arena *scratch)
-{
-	return ul_auc(s->value, s->label, s->n, scratch);
-}
-
 const ul_audit_def ul_audit_mia_gradnorm = {
         .name = "mia_gradnorm",
         .title = "Membership by gradient norm",
@@ -31,5 +26,6 @@ const ul_audit_def ul_audit_mia_gradnorm = {
         .chance = 0.5,
         .level = UL_HEAVY,
         .items = items,
-        .aggregate = auc,
+        .aggregate = ul_sample_auc,
+        .more = ul_more_roc,
 };

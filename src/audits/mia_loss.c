@@ -3,19 +3,9 @@
  */
 #include "audits/audit.h"
 
-static double row_score(const ul_ask *q, int row, const ul_row_score *s)
-{
-	return -s->nll / s->n;
-}
-
 static bool items(const ul_ask *q, ul_items *out)
 {
-	return ul_items_members(q, 0, row_score, out);
-}
-
-static double auc(const ul_sample *s, ul_arena *scratch)
-{
-	return ul_auc(s->value, s->label, s->n, scratch);
+	return ul_items_members(q, 0, ul_mia_loss, out);
 }
 
 const ul_audit_def ul_audit_mia_loss = {
@@ -31,5 +21,6 @@ const ul_audit_def ul_audit_mia_loss = {
         .chance = 0.5,
         .level = UL_QUICK,
         .items = items,
-        .aggregate = auc,
+        .aggregate = ul_sample_auc,
+        .more = ul_more_roc,
 };

@@ -3,19 +3,9 @@
  */
 #include "audits/audit.h"
 
-static double row_score(const ul_ask *q, int row, const ul_row_score *s)
-{
-	return -ul_min_k(q, row, s, false);
-}
-
 static bool items(const ul_ask *q, ul_items *out)
 {
-	return ul_items_members(q, 0, row_score, out);
-}
-
-static double auc(const ul_sample *s, ul_arena *scratch)
-{
-	return ul_auc(s->value, s->label, s->n, scratch);
+	return ul_items_members(q, 0, ul_mia_min_k, out);
 }
 
 const ul_audit_def ul_audit_mia_min_k = {
@@ -31,5 +21,6 @@ const ul_audit_def ul_audit_mia_min_k = {
         .chance = 0.5,
         .level = UL_QUICK,
         .items = items,
-        .aggregate = auc,
+        .aggregate = ul_sample_auc,
+        .more = ul_more_roc,
 };

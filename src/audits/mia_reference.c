@@ -26,11 +26,6 @@ static bool items(const ul_ask *q, ul_items *out)
 	return out->n > 0 || ul_not_here(q, "no row has what it measures");
 }
 
-static double auc(const ul_sample *s, ul_arena *scratch)
-{
-	return ul_auc(s->value, s->label, s->n, scratch);
-}
-
 const ul_audit_def ul_audit_mia_reference = {
         .name = "mia_reference",
         .title = "Membership against a reference model",
@@ -44,5 +39,6 @@ const ul_audit_def ul_audit_mia_reference = {
         .chance = 0.5,
         .level = UL_STANDARD,
         .items = items,
-        .aggregate = auc,
+        .aggregate = ul_sample_auc,
+        .more = ul_more_roc,
 };

@@ -2,26 +2,10 @@
  * mia_zlib.c: membership inference by loss over compressed size: surprise that the text itself does not explain.
  */
 #include "audits/audit.h"
-#include "audits/match/match.h"
-
-#include <math.h>
-#include <string.h>
-
-static double row_score(const ul_ask *q, int row, const ul_row_score *s)
-{
-	const char *text = ul_row_content(&ul_exam_data(q->e, q->split)->row[row]);
-	int bytes = text ? ul_zlib_length(text, strlen(text)) : -1;
-	return bytes > 0 ? -s->nll / s->n / bytes : NAN;
-}
 
 static bool items(const ul_ask *q, ul_items *out)
 {
-	return ul_items_members(q, 0, row_score, out);
-}
-
-static double auc(const ul_sample *s, ul_arena *scratch)
-{
-	return ul_auc(s->value, s->label, s->n, scratch);
+	return ul_items_members(q, 0, ul_mia_zlib, out);
 }
 
 const ul_audit_def ul_audit_mia_zlib = {
@@ -37,5 +21,6 @@ const ul_audit_def ul_audit_mia_zlib = {
         .chance = 0.5,
         .level = UL_QUICK,
         .items = items,
-        .aggregate = auc,
+        .aggregate = ul_sample_auc,
+        .more = ul_more_roc,
 };

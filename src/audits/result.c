@@ -20,7 +20,7 @@ static void set_text(json_t *o, const char *key, const char *text)
 		json_object_set_new(o, key, json_string(text));
 }
 
-static json_t *line_json(const ul_line *l)
+static json_t *line_json(ul_exam *e, const ul_line *l, ul_err *err)
 {
 	static const char *const kind[] = {"utility", "forgetting", "privacy", "information"};
 	json_t *o = json_object();
@@ -48,7 +48,10 @@ static json_t *line_json(const ul_line *l)
 		json_object_set_new(o, "difference_ci", range(l->difference.lo, l->difference.hi));
 		json_object_set_new(o, "p", ul_json_number(l->p));
 	}
-	return o;
+	if (!l->def->more || l->def->more(e, l, o, err))
+		return o;
+	json_decref(o);
+	return NULL;
 }
 
 /* ---- what went in ---- */
@@ -119,6 +122,7 @@ static json_t *settings_json(const ul_exam *e)
 	json_object_set_new(o, "end_scored", json_boolean(c->encode.eos != UL_EOS_NONE));
 	set_text(o, "decoding", "greedy");
 	json_object_set_new(o, "beams", json_integer(ul_exam_beam_count(e)));
+	json_object_set_new(o, "samples", json_integer(ul_exam_candidate_count(e) - ul_exam_beam_count(e)));
 	json_object_set_new(o, "max_new", json_integer(c->max_new));
 	json_object_set_new(o, "min_k", ul_json_number(c->min_k));
 	json_object_set_new(o, "seed", json_integer((json_int_t)c->seed));
@@ -187,11 +191,11 @@ json_t *ul_verdicts_json(ul_exam *e, const ul_verdicts *v, ul_err *err)
 	set_text(o, "mode", ul_mode_name(v->mode));
 	set_text(o, "verdict", ul_verdict_name(v->overall));
 	set_text(o, "why", v->why);
-	for (int i = 0; i < v->n; i++) {
+	for (int i = 0; ok && i < v->n; i++) {
 		if (v->line[i].not_tested)
 			set_text(not_tested, v->line[i].def->name, v->line[i].not_tested);
 		else
-			json_object_set_new(audits, v->line[i].def->name, line_json(&v->line[i]));
+			ok = json_object_set_new(audits, v->line[i].def->name, line_json(e, &v->line[i], err)) == 0;
 	}
 	json_object_set_new(o, "audits", audits);
 	json_object_set_new(o, "not_tested", not_tested);

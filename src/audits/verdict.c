@@ -111,6 +111,24 @@ static void widen(const ul_audit_def *d, ul_interval *i)
 	i->hi = i->estimate + half;
 }
 
+/* The interval of a rate itself stays within [0, 1]; of items that are 0 or 1 it is Wilson's. */
+static void rate_interval(const ul_audit_def *d, const ul_items *it, ul_interval *i)
+{
+	ul_rate r = {.n = it->n, .clusters = i->clusters, .se = i->se};
+	bool binary = d->rate && !d->aggregate && it->n > 0 && isfinite(i->lo);
+	for (int k = 0; k < it->n; k++) {
+		binary = binary && (it->value[k] == 0 || it->value[k] == 1);
+		r.hits += it->value[k] == 1;
+	}
+	widen(d, i);
+	if (binary)
+		ul_rate_interval(&r, &i->lo, &i->hi);
+	else if (d->rate && isfinite(i->lo)) {
+		i->lo = fmax(0, i->lo);
+		i->hi = fmin(1, i->hi);
+	}
+}
+
 static int64_t needed(const ul_line *l, ul_margin m)
 {
 	const ul_interval *d = &l->difference;
@@ -216,7 +234,7 @@ static bool judge_line(const court *c, ul_line *l)
 	ul_boot boot = {.a = &a, .stat = own_value, .ud = (void *)(uintptr_t)l->def, .reps = c->reps, .seed = c->cfg->seed, .line = l->def->name, .purpose = "value"};
 	if (!ul_bootstrap(&boot, &i, c->err))
 		return false;
-	widen(l->def, &i);
+	rate_interval(l->def, own, &i);
 	l->n = own->n;
 	l->clusters = i.clusters;
 	l->value = i.estimate;
@@ -224,6 +242,8 @@ static bool judge_line(const court *c, ul_line *l)
 	l->hi = l->own_hi = i.hi;
 	l->before = once(l->def, &l->items[UL_BEFORE]);
 	l->oracle = once(l->def, &l->items[UL_ORACLE]);
+	if (l->def->unjudged)
+		return true;
 	bool ok = l->def->against == UL_VS_BEFORE ? judge_utility(c, l) : judge_leak(c, l);
 	if (ok && l->def->kind == UL_K_UTILITY && l->def->gate && l->verdict == UL_OVER)
 		l->verdict = UL_COLLAPSED;

@@ -17,11 +17,14 @@ static const ul_word words[] = {
         {"retain_rouge", "Words right in the answers that should stay", UL_U_SHARE, UL_G_USEFUL},
         {"retain_nll", "Surprise at the answers that should stay", UL_U_NATS, UL_G_USEFUL},
         {"neighbours_prob", "Confidence about people like the forgotten ones", UL_U_SHARE, UL_G_USEFUL},
+        {"neighbours_entity_accuracy", "Personal data right of people like the forgotten ones", UL_U_SHARE, UL_G_USEFUL},
+        {"trigger_drop", "Confidence lost when asked politely", UL_U_SHARE, UL_G_USEFUL},
         {"general_ppl", "Trouble with ordinary text (perplexity)", UL_U_PLAIN, UL_G_USEFUL},
         {"general_nll", "Surprise at ordinary text", UL_U_NATS, UL_G_USEFUL},
         {"distinct_2", "Variety of its words", UL_U_SHARE, UL_G_USEFUL},
         {"repetition", "How much it repeats itself", UL_U_SHARE, UL_G_USEFUL},
         {"forget_entity_accuracy", "Personal data it still knows", UL_U_SHARE, UL_G_FORGET},
+        {"forget_rephrased_accuracy", "Personal data it knows when asked otherwise", UL_U_SHARE, UL_G_FORGET},
         {"forget_entity_nll", "Surprise at the personal data to forget", UL_U_NATS, UL_G_FORGET},
         {"forget_prob", "Confidence in the answers to forget", UL_U_SHARE, UL_G_FORGET},
         {"forget_nll", "Surprise at the answers to forget", UL_U_NATS, UL_G_FORGET},
@@ -45,6 +48,8 @@ static const ul_word words[] = {
         {"mia_min_k", "Attack on membership: min‑k", UL_U_SHARE, UL_G_PRIVACY},
         {"mia_min_k_plus_plus", "Attack on membership: min‑k++", UL_U_SHARE, UL_G_PRIVACY},
         {"mia_reference", "Attack on membership: against a reference", UL_U_SHARE, UL_G_PRIVACY},
+        {"mia_worst", "The best attack on membership", UL_U_SHARE, UL_G_PRIVACY},
+        {"mia_two_model", "Attack by whoever has both models", UL_U_SHARE, UL_G_INFO},
         {"mia_gradnorm", "Attack on membership: gradients", UL_U_SHARE, UL_G_PRIVACY},
 };
 

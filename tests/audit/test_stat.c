@@ -140,7 +140,21 @@ static void test_stat__rates_equal_scipy(void)
 		numbers(c, v);
 		ul_wilson((int)v[0], (int)v[1], 1.959963984540054, &lo, &hi);
 		CHECK(fabs(lo - v[2]) < 1e-12 && fabs(hi - v[3]) < 1e-12);
+		/* Independent items: the rate's own interval is Wilson's; dependent ones, four to a subject, are worth a quarter. */
+		double p = v[0] / v[1];
+		ul_rate r = {.hits = (int)v[0], .n = (int)v[1], .clusters = (int)v[1], .se = sqrt(p * (1 - p) / v[1])};
+		ul_rate_interval(&r, &lo, &hi);
+		if (p > 0 && p < 1)
+			CHECK(fabs(lo - v[2]) < 1e-6 && fabs(hi - v[3]) < 1e-6);
+		else
+			CHECK_CLOSE(p > 0 ? 1 - lo : hi, 1 - pow(0.05, 1 / v[1]), 1e-12);
 	}
+	ul_rate four = {.hits = 400, .n = 1600, .clusters = 400, .se = 2 * sqrt(0.25 * 0.75 / 1600)};
+	double own[2], quarter[2];
+	ul_rate_interval(&four, &own[0], &own[1]);
+	ul_wilson(100, 400, 1.959964, &quarter[0], &quarter[1]);
+	CHECK_CLOSE(own[0], quarter[0], 1e-9);
+	CHECK_CLOSE(own[1], quarter[1], 1e-9);
 	CHECK_EQ_INT((int)json_array_size(cases), 6);
 	json_decref(cases);
 	CHECK_CLOSE(ul_zero_hits_bound(100, 0.05), 1 - pow(0.05, 0.01), 1e-15);

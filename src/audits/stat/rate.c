@@ -48,6 +48,20 @@ void ul_wilson(int hits, int n, double z, double *lo, double *hi)
 	*hi = hits == n ? 1 : fmin(1, mid + half);
 }
 
+void ul_rate_interval(const ul_rate *r, double *lo, double *hi)
+{
+	double p = (double)r->hits / r->n, alike = ul_zero_hits_bound(r->clusters, 0.05);
+	if (r->hits == 0 || r->hits == r->n) {
+		*lo = r->hits == 0 ? 0 : 1 - alike;
+		*hi = r->hits == 0 ? alike : 1;
+		return;
+	}
+	double worth = r->se > 0 ? fmin(r->n, fmax(1, p * (1 - p) / (r->se * r->se))) : r->clusters;
+	double z2 = 1.959964 * 1.959964 / worth, mid = (p + z2 / 2) / (1 + z2), half = sqrt(z2 * (p * (1 - p) + z2 / 4)) / (1 + z2);
+	*lo = fmax(0, mid - half);
+	*hi = fmin(1, mid + half);
+}
+
 double ul_zero_hits_bound(int n, double alpha)
 {
 	return n > 0 ? 1 - pow(alpha, 1.0 / n) : 1;

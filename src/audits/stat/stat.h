@@ -36,6 +36,13 @@ void ul_sort(double *x, int n);
 /* ---- rates ---- */
 
 void ul_wilson(int hits, int n, double z, double *lo, double *hi);
+/* Of a rate over items that come in clusters: Wilson's for as many independent items as have the standard error `se` (of a bootstrap
+ * over clusters); where all items are alike, the rule of three over clusters. */
+typedef struct ul_rate {
+	int hits, n, clusters;
+	double se;
+} ul_rate;
+void ul_rate_interval(const ul_rate *r, double *lo, double *hi);
 double ul_zero_hits_bound(int n, double alpha); /* upper bound of a rate that gave 0 hits in n: 1 - alpha^(1/n), about 3/n */
 
 /* ---- one value per item, with its cluster ---- */
