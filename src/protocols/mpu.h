@@ -63,8 +63,63 @@ void ul_mpu_plan_release(ul_mpu_plan *p);
 /* w [rows, cols] of `param` -> T(w), or T⁻¹ with back; in place. T is linear, so updates go the same way. Norm weights and biases
  * included. */
 bool ul_mpu_apply(const ul_mpu_plan *p, const ul_param *param, float *w, bool back, ul_err *err);
+/* The same for a product B [rows, rank] A [rank, cols] added to param: O(rank) instead of O(rows · cols). */
+bool ul_mpu_apply_factors(const ul_mpu_plan *p, const ul_param *param, int rank, float *b, float *a, bool back, ul_err *err);
 
-/* ---- one round ---- */
+/* ---- one round: mpu_round.c, with the steps in mpu_steps.c ---- */
+
+typedef struct ul_mpu_how { /* what the server decides, for all rounds */
+	int copies, rounds;
+	double noise; /* κ: the noise of a layer has κ times the root mean square of its task vector, or of its weights without a base */
+	double server_lr; /* η */
+	double common; /* noise that all copies share and nothing cancels, as a share of σ */
+	double clip; /* longest update of a copy, as a share of the length of θ; 0 = any */
+	bool random_alpha; /* α drawn anew in each round instead of 1 … 2 in equal steps */
+	enum ul_reparam reparam;
+	bool exact;
+} ul_mpu_how;
+
+typedef struct ul_mpu {
+	ul_mpu_how how;
+	ul_mpu_key key;
+	ul_model *theta; /* the secret weights; a step changes them */
+	const ul_model *base; /* public, or NULL */
+	int round; /* from 1 on */
+	double *alpha; /* [copies] */
+	double *sigma; /* [layers] */
+	const ul_progress *progress;
+	ul_arena arena;
+} ul_mpu;
+
+/* The client: unlearns `copy` where it stands. Either its weights change, or an adapter is left on it. */
+typedef bool (*ul_mpu_client_fn)(void *ud, ul_model *copy, int k, ul_err *err);
+
+/* One round with both parties in one process. m->round goes on by one. */
+bool ul_mpu_round(ul_mpu *m, ul_mpu_client_fn client, void *ud, ul_err *err);
+
+/* Settings that cannot be meant are refused: one copy with noise, a transform the family cannot bear. */
+bool ul_mpu_check(const ul_mpu *m, ul_err *err);
+bool ul_mpu_begin(ul_mpu *m, ul_err *err); /* σ and α of m->round */
+void ul_mpu_release(ul_mpu *m); /* arena and key; not the models */
+/* Parameter i of θ as copy k is given it: T(θ + ε_k), float32 [rows, cols]. plan: of copy k, or NULL for no transform. */
+bool ul_mpu_perturb(const ul_mpu *m, const ul_mpu_plan *plan, int k, int i, float *out, ul_err *err);
+/* What came back for a copy, one parameter at a time: from memory, from files. */
+typedef struct ul_mpu_delta {
+	float *full; /* the difference [rows, cols], or NULL */
+	const ul_lora *lora; /* else its factors; both NULL: this parameter was not trained */
+} ul_mpu_delta;
+typedef struct ul_mpu_update {
+	void *ud;
+	bool (*delta)(void *ud, int i, float *room, ul_mpu_delta *out, ul_err *err); /* room: [rows, cols] to put it in */
+	int copy;
+} ul_mpu_update;
+/* Length of the whole update and of θ; a number that is not finite fails. */
+bool ul_mpu_length(const ul_mpu *m, const ul_mpu_update *u, double *length, double *theta, ul_err *err);
+double ul_mpu_shrink(const ul_mpu *m, double length, double theta); /* the factor that m->how.clip asks for */
+/* *sum [rows, cols] += shrink T⁻¹(Δ) / α_k of parameter i; *sum is made when it is NULL. room: [rows, cols]. */
+bool ul_mpu_take(const ul_mpu *m, const ul_mpu_plan *plan, const ul_mpu_update *u, int i, double shrink, float *room, double **sum, ul_err *err);
+bool ul_mpu_step(ul_mpu *m, int i, const double *sum, ul_err *err); /* θ += η sum / Σ 1/α; sum NULL: nothing came back */
+size_t ul_mpu_largest(const ul_model *m); /* elements of its largest parameter */
 
 /* σ of every layer: kappa times the root mean square of θ - base over all tensors of the layer (of θ without a base). sigma [layers]. */
 bool ul_mpu_sigma(const ul_model *m, const ul_model *base, double kappa, double *sigma, ul_err *err);

@@ -7,7 +7,8 @@
  *
  *   FFN hidden units     permutation                                        every family
  *   q, k of a KV group   a turn in each rotary plane (i, i + rot/2), shared by the key head and its query heads; columns that do
- *                        not rotate: signed permutation. Quarter turns only in exact mode or under QK-norm
+ *                        not rotate: signed permutation. Exact mode: quarter turns; under QK-norm nothing else is possible, and
+ *                        free rotations are refused
  *   v, o of a KV group   signed permutation of the head's columns (`full`); in `paper` mode the q/k turns, as the published code does
  *   heads                KV groups permuted, query heads inside a group permuted (`full`)
  *   residual stream      signed permutation over embeddings, norms, readers, writers and head (`full`); LayerNorm families: permutation
@@ -99,8 +100,8 @@ static bool turn_planes(const ul_mpu_plan *p, const draw *d, const char *what, u
 	for (int i = 0; i < half; i++) {
 		double angle = w[i] / 4294967296.0 * 2 * 3.14159265358979323846;
 		static const double quarter[4][2] = {{1, 0}, {0, 1}, {-1, 0}, {0, -1}};
-		double cs = p->exact || c->qk_norm ? quarter[w[i] >> 30][0] : cos(angle);
-		double sn = p->exact || c->qk_norm ? quarter[w[i] >> 30][1] : sin(angle);
+		double cs = p->exact ? quarter[w[i] >> 30][0] : cos(angle);
+		double sn = p->exact ? quarter[w[i] >> 30][1] : sin(angle);
 		int a = at + i, b = at + i + half;
 		t->src[0][a] = a, t->src[1][a] = b, t->c[0][a] = cs, t->c[1][a] = sn;
 		t->src[0][b] = b, t->src[1][b] = a, t->c[0][b] = cs, t->c[1][b] = -sn;
@@ -240,6 +241,11 @@ bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, b
 	*p = (ul_mpu_plan){.mode = mode, .exact = exact, .model = m};
 	if (mode == UL_REPARAM_NONE)
 		return true;
+	if (c->qk_norm && !exact) {
+		ul_fail(err, "%s normalises queries and keys, and only exact transforms keep its function: free rotations do not", m->arch->name);
+		ul_hint(err, "--turns exact draws quarter turns and signed permutations");
+		return false;
+	}
 	draw d = {key, round, copy, 0, &p->arena, err};
 	p->layer = ul_alloc(&p->arena, (size_t)c->layers * sizeof *p->layer);
 	bool ok = p->layer != NULL;
@@ -313,6 +319,7 @@ static sides sides_of(const ul_mpu_plan *p, const ul_param *w)
 		        {l->o_b, {NULL, res, false}},
 		        {l->gate, {t->ffn, res, false}},
 		        {l->up, {t->ffn, res, false}},
+		        {l->gate_b, {NULL, t->ffn, false}},
 		        {l->up_b, {NULL, t->ffn, false}},
 		        {l->down, {res, t->ffn, false}},
 		        {l->down_b, {NULL, res, false}},
@@ -341,29 +348,61 @@ static void turn(const ul_turns *t, bool magnitude, bool back, const float *x, f
 	}
 }
 
+static void turn_cols(sides s, int rows, int cols, bool back, float *w, float *row)
+{
+	for (int i = 0; i < rows; i++) {
+		turn(s.cols, s.magnitude, back, w + (size_t)i * cols, row);
+		memcpy(w + (size_t)i * cols, row, (size_t)cols * sizeof *w);
+	}
+}
+
+/* to[cols] += c · from[cols] */
+static void add_row(float *to, double c, const float *from, int cols)
+{
+	for (int j = 0; j < cols; j++)
+		to[j] += (float)(c * from[j]);
+}
+
+/* Whole rows at a time: y [rows, cols] is zero, and takes the place of w. */
+static void turn_rows(const ul_turns *t, int cols, bool back, float *w, float *y)
+{
+	for (int i = 0; i < t->n; i++)
+		for (int j = 0; j < 2; j++) {
+			size_t here = (size_t)i * cols, there = (size_t)t->src[j][i] * cols;
+			if (t->c[j][i] != 0)
+				add_row(y + (back ? there : here), t->c[j][i], w + (back ? here : there), cols);
+		}
+	memcpy(w, y, (size_t)t->n * cols * sizeof *w);
+}
+
+static bool apply(sides s, int rows, int cols, bool back, float *w, ul_err *err)
+{
+	size_t n = (s.rows ? (size_t)rows : 1) * (size_t)cols;
+	float *y = ul_calloc(n, sizeof *y);
+	if (!y)
+		return ul_nomem(err, n * sizeof *y);
+	if (s.cols)
+		turn_cols(s, rows, cols, back, w, y);
+	if (s.cols && s.rows)
+		memset(y, 0, n * sizeof *y);
+	if (s.rows)
+		turn_rows(s.rows, cols, back, w, y);
+	ul_free(y);
+	return true;
+}
+
 bool ul_mpu_apply(const ul_mpu_plan *p, const ul_param *param, float *w, bool back, ul_err *err)
+{
+	return p->mode == UL_REPARAM_NONE || apply(sides_of(p, param), param->rows, param->cols, back, w, err);
+}
+
+/* T (B A) = (T_rows B) (A T_cols): each factor is turned on its outer side. */
+bool ul_mpu_apply_factors(const ul_mpu_plan *p, const ul_param *param, int rank, float *b, float *a, bool back, ul_err *err)
 {
 	if (p->mode == UL_REPARAM_NONE)
 		return true;
 	sides s = sides_of(p, param);
-	int rows = param->rows, cols = param->cols, longest = rows > cols ? rows : cols;
-	float *x = ul_malloc((size_t)longest * 2 * sizeof *x);
-	if (!x)
-		return ul_nomem(err, (size_t)longest * 2 * sizeof *x);
-	float *y = x + longest;
-	for (int i = 0; s.cols && i < rows; i++) {
-		turn(s.cols, s.magnitude, back, w + (size_t)i * cols, y);
-		memcpy(w + (size_t)i * cols, y, (size_t)cols * sizeof *w);
-	}
-	for (int j = 0; s.rows && j < cols; j++) {
-		for (int i = 0; i < rows; i++)
-			x[i] = w[(size_t)i * cols + j];
-		turn(s.rows, false, back, x, y);
-		for (int i = 0; i < rows; i++)
-			w[(size_t)i * cols + j] = y[i];
-	}
-	ul_free(x);
-	return true;
+	return apply((sides){.rows = s.rows}, param->rows, rank, back, b, err) && apply((sides){.cols = s.cols}, rank, param->cols, back, a, err);
 }
 
 /* ---- sigma ---- */

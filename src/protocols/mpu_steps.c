@@ -1,0 +1,225 @@
+/*
+ * mpu_steps.c: the steps of a round, one parameter at a time, so that a round in memory and a round over files are the same sums in
+ * the same order, and give the same bits.
+ */
+#include "protocols/mpu.h"
+
+#include <math.h>
+#include <openssl/crypto.h>
+#include <string.h>
+
+static size_t count(const ul_param *p)
+{
+	return (size_t)p->rows * (size_t)p->cols;
+}
+
+size_t ul_mpu_largest(const ul_model *m)
+{
+	size_t n = 0;
+	for (int i = 0; i < m->params; i++)
+		n = count(m->param[i]) > n ? count(m->param[i]) : n;
+	return n;
+}
+
+bool ul_mpu_check(const ul_mpu *m, ul_err *err)
+{
+	const ul_mpu_how *h = &m->how;
+	ul_mpu_plan plan;
+	if (h->copies < 2 && (h->noise > 0 || h->reparam != UL_REPARAM_NONE)) {
+		ul_fail(err, "%d copy cannot cancel noise: at least 2 are needed", h->copies);
+		return false;
+	}
+	if (m->theta->adapter)
+		return ul_fail(err, "the model carries an adapter: it must be merged before it is published");
+	if (!ul_mpu_plan_make(&plan, m->theta, h->reparam, h->exact, &m->key, 1, 0, err))
+		return false;
+	ul_mpu_plan_release(&plan);
+	return true;
+}
+
+/* ---- σ and α ---- */
+
+bool ul_mpu_begin(ul_mpu *m, ul_err *err)
+{
+	int copies = m->how.copies;
+	m->alpha = ul_alloc(&m->arena, (size_t)copies * sizeof *m->alpha);
+	m->sigma = ul_alloc(&m->arena, (size_t)m->theta->cfg.layers * sizeof *m->sigma);
+	uint32_t *words = ul_alloc(&m->arena, (size_t)copies * sizeof *words);
+	if (!m->alpha || !m->sigma || !words)
+		return ul_nomem(err, (size_t)copies * sizeof *m->alpha);
+	if (!ul_mpu_words(&m->key, m->round, "alpha", 0, words, (size_t)copies, err))
+		return false;
+	for (int k = 0; k < copies; k++)
+		m->alpha[k] = m->how.random_alpha ? 1 + words[k] / 4294967296.0 : copies > 1 ? 1 + (double)k / (copies - 1)
+		                                                                             : 1;
+	return ul_mpu_sigma(m->theta, m->base, m->how.noise, m->sigma, err);
+}
+
+void ul_mpu_release(ul_mpu *m)
+{
+	ul_arena_release(&m->arena);
+	OPENSSL_cleanse(m, sizeof *m);
+}
+
+/* ---- out ---- */
+
+/* Noise that every copy carries and no average takes out; the same in every round, so that rounds do not average it either. */
+static bool add_common(const ul_mpu *m, const ul_param *p, double sigma, float *out, ul_err *err)
+{
+	float z[1024];
+	for (size_t at = 0, n = count(p); at < n; at += 1024) {
+		size_t len = n - at < 1024 ? n - at : 1024;
+		if (!ul_mpu_normals(&m->key, 0, p->name, m->how.copies, at, z, len, err))
+			return false;
+		for (size_t e = 0; e < len; e++)
+			out[at + e] += (float)(m->how.common * sigma * z[e]);
+	}
+	return true;
+}
+
+static bool add_noise(const ul_mpu *m, const ul_param *p, int k, double sigma, float *out, ul_err *err)
+{
+	enum { PIECE = 4096 };
+	ul_mpu_copies c = {m->how.copies, m->alpha};
+	float e[PIECE];
+	for (size_t at = 0, n = count(p); at < n; at += PIECE) {
+		size_t len = n - at < PIECE ? n - at : PIECE;
+		if (!ul_mpu_noise(&m->key, m->round, p->name, &c, k, sigma, at, e, len, err))
+			return false;
+		for (size_t j = 0; j < len; j++)
+			out[at + j] += e[j];
+	}
+	return m->how.common <= 0 || add_common(m, p, sigma, out, err);
+}
+
+bool ul_mpu_perturb(const ul_mpu *m, const ul_mpu_plan *plan, int k, int i, float *out, ul_err *err)
+{
+	const ul_param *p = m->theta->param[i];
+	int layer = ul_mpu_layer_of(m->theta, p);
+	ul_param_get_f32(p, out);
+	if (layer >= 0 && m->sigma[layer] > 0 && !add_noise(m, p, k, m->sigma[layer], out, err))
+		return false;
+	return ul_mpu_apply(plan, p, out, false, err);
+}
+
+/* ---- back ---- */
+
+/* One row of B A: out [cols] = scale · Σ_r b[r] A[r, :] */
+static void product_row(const float *b, const float *a, int rank, int cols, double scale, double *out)
+{
+	memset(out, 0, (size_t)cols * sizeof *out);
+	for (int r = 0; r < rank; r++)
+		for (int j = 0; j < cols; j++)
+			out[j] += scale * b[r] * a[(size_t)r * cols + j];
+}
+
+/* The factors in floats of their own: *b [rows, rank], *a [rank, cols] behind it. */
+static bool factors(const ul_lora *l, const ul_param *p, float **b, float **a, ul_err *err)
+{
+	size_t nb = (size_t)p->rows * (size_t)l->rank, na = (size_t)l->rank * (size_t)p->cols;
+	*b = ul_malloc((nb + na) * sizeof **b);
+	if (!*b)
+		return ul_nomem(err, (nb + na) * sizeof **b);
+	*a = *b + nb;
+	ul_param_get_f32(l->b, *b);
+	ul_param_get_f32(l->a, *a);
+	return true;
+}
+
+/* sum += weight · scale · T⁻¹(B A), or with sum NULL only Σ (B A)² to *squares. */
+static bool take_lora(const ul_mpu_plan *plan, const ul_param *p, const ul_lora *l, double weight, double *sum, double *squares, ul_err *err)
+{
+	float *b = NULL, *a = NULL;
+	double *row = ul_malloc((size_t)p->cols * sizeof *row);
+	if (!row)
+		return ul_nomem(err, (size_t)p->cols * sizeof *row);
+	bool ok = factors(l, p, &b, &a, err);
+	if (ok) {
+		ok = !plan || ul_mpu_apply_factors(plan, p, l->rank, b, a, true, err);
+		for (int i = 0; ok && i < p->rows; i++) {
+			product_row(b + (size_t)i * l->rank, a, l->rank, p->cols, l->scale * weight, row);
+			for (int j = 0; j < p->cols; j++)
+				if (sum)
+					sum[(size_t)i * p->cols + j] += row[j];
+				else
+					*squares += row[j] * row[j];
+		}
+		ul_free(b);
+	}
+	ul_free(row);
+	return ok;
+}
+
+bool ul_mpu_take(const ul_mpu *m, const ul_mpu_plan *plan, const ul_mpu_update *u, int i, double shrink, float *room, double **sum, ul_err *err)
+{
+	const ul_param *p = m->theta->param[i];
+	double weight = shrink / m->alpha[u->copy];
+	ul_mpu_delta d;
+	if (!u->delta(u->ud, i, room, &d, err))
+		return false;
+	if (!d.full && !d.lora)
+		return true;
+	if (!*sum && !(*sum = ul_calloc(count(p), sizeof **sum)))
+		return ul_nomem(err, count(p) * sizeof **sum);
+	if (!d.full)
+		return take_lora(plan, p, d.lora, weight, *sum, NULL, err);
+	if (!ul_mpu_apply(plan, p, d.full, true, err))
+		return false;
+	for (size_t e = 0, n = count(p); e < n; e++)
+		(*sum)[e] += weight * d.full[e];
+	return true;
+}
+
+bool ul_mpu_length(const ul_mpu *m, const ul_mpu_update *u, double *length, double *theta, ul_err *err)
+{
+	double squares = 0, own = 0;
+	size_t most = ul_mpu_largest(m->theta);
+	float *room = ul_malloc(most * sizeof *room);
+	bool ok = room || ul_nomem(err, most * sizeof *room);
+	for (int i = 0; ok && i < m->theta->params; i++) {
+		const ul_param *p = m->theta->param[i];
+		ul_mpu_delta d;
+		double before = squares;
+		ul_param_get_f32(p, room);
+		for (size_t e = 0, n = count(p); e < n; e++)
+			own += (double)room[e] * room[e];
+		ok = u->delta(u->ud, i, room, &d, err) && (d.full || !d.lora || take_lora(NULL, p, d.lora, 1, NULL, &squares, err));
+		for (size_t e = 0, n = ok && d.full ? count(p) : 0; e < n; e++)
+			squares += (double)d.full[e] * d.full[e];
+		if (ok && !isfinite(squares - before))
+			ok = ul_fail(err, "the update of copy %d holds a number that is not finite, in %s", u->copy, p->name);
+	}
+	ul_free(room);
+	if (ok) {
+		*length = sqrt(squares);
+		*theta = sqrt(own);
+	}
+	return ok;
+}
+
+double ul_mpu_shrink(const ul_mpu *m, double length, double theta)
+{
+	double most = m->how.clip * theta;
+	return m->how.clip > 0 && length > most ? most / length : 1;
+}
+
+bool ul_mpu_step(ul_mpu *m, int i, const double *sum, ul_err *err)
+{
+	ul_param *p = m->theta->param[i];
+	double weights = 0;
+	size_t n = count(p);
+	if (!sum)
+		return true;
+	for (int k = 0; k < m->how.copies; k++)
+		weights += 1 / m->alpha[k];
+	float *w = ul_malloc(n * sizeof *w);
+	bool ok = (w || ul_nomem(err, n * sizeof *w)) && ul_param_own(p, err);
+	if (ok) {
+		ul_param_get_f32(p, w);
+		for (size_t e = 0; e < n; e++)
+			w[e] += (float)(m->how.server_lr * (sum[e] / weights));
+		ul_param_set_f32(p, w);
+	}
+	ul_free(w);
+	return ok;
+}
