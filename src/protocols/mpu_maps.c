@@ -242,7 +242,8 @@ bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, b
 	if (mode == UL_REPARAM_NONE)
 		return true;
 	if (c->qk_norm && !exact) {
-		ul_fail(err, "%s normalises queries and keys, and only exact transforms keep its function: free rotations do not", m->arch->name);
+		const char *type = ul_json_str(m->config, "model_type");
+		ul_fail(err, "%s normalises queries and keys, and only exact transforms keep its function: free rotations do not", type ? type : m->arch->name);
 		ul_hint(err, "--turns exact draws quarter turns and signed permutations");
 		return false;
 	}
