@@ -114,10 +114,32 @@ int ul_exam_candidate_count(const ul_exam *e)
 	                                                                                         : draws[e->cfg.level]);
 }
 
-/* Continues the first at[i] ids of each asked row; at < 1 leaves the row out. out: [rows * samples] */
-static ul_gen *continue_rows(ul_exam *e, enum ul_who w, const ul_dataset *d, const int *at, const ul_gen_config *c, ul_err *err)
+struct telling { /* how far the answers of one model are */
+	const ul_progress *p;
+	int64_t done, total;
+	bool beams;
+};
+
+/* Greedy answers come token by token and end early where they end; beams come prompt by prompt. */
+static bool tell(void *ud, int prompt, int sample, int id)
 {
-	size_t n = (size_t)d->n, per = (size_t)c->samples;
+	struct telling *t = ud;
+	(void)sample, (void)id;
+	if (t->beams)
+		t->done++;
+	else if (prompt >= t->done)
+		t->done = prompt;
+	if (t->p->tick)
+		t->p->tick(t->p->ud, t->beams ? "search" : "answer", t->done, t->total, 0, 0);
+	return !t->p->stop || !t->p->stop(t->p->ud);
+}
+
+/* Continues the first at[i] ids of each asked row; at < 1 leaves the row out. out: [rows * samples] */
+static ul_gen *continue_rows(ul_exam *e, enum ul_who w, const ul_dataset *d, const int *at, const ul_gen_config *config, ul_err *err)
+{
+	ul_gen_config c = *config;
+	struct telling told = {.p = e->cfg.progress, .beams = c.beams > 1};
+	size_t n = (size_t)d->n, per = (size_t)c.samples;
 	ul_gen *all = ul_alloc(&e->arena, n * per * sizeof *all), *said = NULL;
 	ul_ids *prompt = ul_calloc(n + 1, sizeof *prompt);
 	int asked = 0;
@@ -130,7 +152,12 @@ static ul_gen *continue_rows(ul_exam *e, enum ul_who w, const ul_dataset *d, con
 		if (at[i] > 0)
 			prompt[asked++] = (ul_ids){.id = d->row[i].ids, .n = at[i], .cap = at[i]};
 	}
-	bool ok = asked == 0 || ul_generate(e->cfg.model[w], prompt, asked, c, &e->arena, &said, err);
+	told.total = asked;
+	if (told.p) {
+		c.on_token = tell;
+		c.ud = &told;
+	}
+	bool ok = asked == 0 || ul_generate(e->cfg.model[w], prompt, asked, &c, &e->arena, &said, err);
 	for (int i = 0, k = 0; ok && i < d->n; i++) {
 		if (at[i] > 0)
 			memcpy(all + (size_t)i * per, said + (size_t)k++ * per, per * sizeof *all);

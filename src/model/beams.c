@@ -1,6 +1,8 @@
 /*
  * beams.c: the most probable continuations, by beam search over sums of log-probabilities without a length penalty. Since a sum can
  * only fall, the search ends as soon as no living beam can beat the worst of those that have ended.
+ *
+ * Searches of several prompts go side by side, in slots of one decoder: weights that are read for one are read for all.
  */
 #include "model/decode.h"
 
@@ -21,18 +23,22 @@ struct option { /* one beam longer by one token */
 	double logp;
 };
 
-struct search {
+enum { TOGETHER = 32 }; /* slots, unless one search takes more */
+
+struct search { /* of one prompt; its slots are first … first + width - 1 */
 	ul_model *m;
 	const ul_gen_config *c;
 	const ul_ids *prompt;
 	ul_decoder *d;
-	int width;
+	int width, first, number; /* of the prompt */
+	bool over;
 	struct beam *live, *next, *done; /* [width] each */
 	int lives, dones;
 	ul_choice *best; /* [width, 2 * width] */
 	struct option *option; /* [2 * width * width] */
 	int *found; /* [width] choices of each beam */
 	bool *taken; /* [width] slots */
+	int *parent; /* [width] */
 };
 
 static int by_logp(const void *x, const void *y)
@@ -79,10 +85,11 @@ static int options(struct search *s)
 }
 
 /* The first child of a beam keeps its slot; others get a copy in the slot of a beam that has no child. */
-static void settle(struct search *s, const int *parent, int n)
+static void settle(struct search *s, int n)
 {
-	bool *taken = s->taken;
-	memset(taken, 0, (size_t)s->width);
+	const int *parent = s->parent;
+	bool *taken = s->taken - s->first;
+	memset(s->taken, 0, (size_t)s->width);
 	for (int i = 0; i < n; i++)
 		s->next[i].slot = -1;
 	for (int i = 0; i < n; i++)
@@ -90,7 +97,7 @@ static void settle(struct search *s, const int *parent, int n)
 			s->next[i].slot = s->live[parent[i]].slot;
 			taken[s->next[i].slot] = true;
 		}
-	for (int i = 0, free = 0; i < n; i++) {
+	for (int i = 0, free = s->first; i < n; i++) {
 		if (s->next[i].slot >= 0)
 			continue;
 		while (taken[free])
@@ -100,8 +107,8 @@ static void settle(struct search *s, const int *parent, int n)
 	}
 }
 
-/* From all options to the next beams; *over when the search has ended. */
-static bool step(struct search *s, int *parent, bool *over, ul_err *err)
+/* From all options to the next beams. */
+static bool step(struct search *s, ul_err *err)
 {
 	int n = options(s), lives = 0;
 	bool end = false;
@@ -124,15 +131,15 @@ static bool step(struct search *s, int *parent, bool *over, ul_err *err)
 			keep_done(s, x, stop, x->logp, UL_FINISH_STOP);
 			continue;
 		}
-		parent[lives++] = o->beam;
+		s->parent[lives++] = o->beam;
 	}
 	if (lives) {
-		settle(s, parent, lives);
+		settle(s, lives);
 		end = s->next[0].n == s->c->max_new || s->c->soft_rows + s->prompt->n + s->next[0].n >= s->m->cfg.context;
 	}
 	for (int i = 0; end && i < lives; i++)
 		keep_done(s, &s->next[i], whole(s->next[i].n), s->next[i].logp, s->next[i].n == s->c->max_new ? UL_FINISH_LENGTH : UL_FINISH_CONTEXT);
-	*over = end || lives == 0 || (s->dones == s->width && s->done[s->dones - 1].logp >= s->next[0].logp);
+	s->over = end || lives == 0 || (s->dones == s->width && s->done[s->dones - 1].logp >= s->next[0].logp);
 	struct beam *swap = s->live;
 	s->live = s->next;
 	s->next = swap;
@@ -140,29 +147,45 @@ static bool step(struct search *s, int *parent, bool *over, ul_err *err)
 	return true;
 }
 
-static bool search(struct search *s, int number, ul_feed *feed, int *parent, ul_err *err)
+static void begin(struct search *s, const ul_ids *prompt, int number)
 {
-	ul_decoder_clear(s->d, 0);
-	s->live[0].slot = s->live[0].n = 0;
+	s->prompt = prompt;
+	s->number = number;
+	s->live[0].slot = s->first;
+	s->live[0].n = 0;
 	s->live[0].logp = 0;
 	s->lives = 1;
 	s->dones = 0;
-	bool over = false, ok = ul_gen_feed(s->d, s->c, &(ul_feed){.ids = s->prompt->id, .n = s->prompt->n}, &number, 1, err);
-	while (ok && !over) {
-		ok = step(s, parent, &over, err);
-		for (int i = 0; i < s->lives; i++)
-			feed[i] = (ul_feed){.slot = s->live[i].slot, .ids = &s->live[i].ids[s->live[i].n - 1], .n = 1};
-		ok = ok && (over || ul_decoder_feed(s->d, feed, s->lives, err));
+	s->over = false;
+	ul_decoder_clear(s->d, s->first);
+}
+
+/* Searches that have begun are brought to their ends. feed: [n * width], number: [n] */
+static bool search(struct search *s, int n, ul_feed *feed, int *number, ul_err *err)
+{
+	int fed = n;
+	for (int i = 0; i < n; i++) {
+		feed[i] = (ul_feed){.slot = s[i].first, .ids = s[i].prompt->id, .n = s[i].prompt->n};
+		number[i] = s[i].number;
+	}
+	bool ok = ul_gen_feed(s->d, s->c, feed, number, n, err);
+	while (ok && fed) {
+		fed = 0;
+		for (int i = 0; ok && i < n; i++) {
+			ok = s[i].over || step(&s[i], err);
+			for (int b = 0; ok && !s[i].over && b < s[i].lives; b++)
+				feed[fed++] = (ul_feed){.slot = s[i].live[b].slot, .ids = &s[i].live[b].ids[s[i].live[b].n - 1], .n = 1};
+		}
+		ok = ok && (!fed || ul_decoder_feed(s->d, feed, fed, err));
 	}
 	return ok;
 }
 
-static bool reserve(struct search *s, ul_arena *own, ul_feed **feed, int **parent, ul_err *err)
+static bool reserve(struct search *s, ul_arena *own, ul_err *err)
 {
 	size_t w = (size_t)s->width;
 	struct beam **set[] = {&s->live, &s->next, &s->done};
-	*feed = ul_alloc(own, w * sizeof **feed);
-	*parent = ul_alloc(own, w * sizeof **parent);
+	s->parent = ul_alloc(own, w * sizeof *s->parent);
 	s->best = ul_alloc(own, 2 * w * w * sizeof *s->best);
 	s->option = ul_alloc(own, 2 * w * w * sizeof *s->option);
 	s->found = ul_alloc(own, w * sizeof *s->found);
@@ -175,32 +198,49 @@ static bool reserve(struct search *s, ul_arena *own, ul_feed **feed, int **paren
 	return !own->failed || ul_nomem(err, w * w * sizeof *s->option);
 }
 
+/* The beams of an ended search, best first. out: [samples] */
+static bool tell(const struct search *s, int samples, ul_arena *a, ul_gen *out, ul_err *err)
+{
+	bool ok = true;
+	for (int b = 0; ok && b < samples; b++) {
+		out[b] = (ul_gen){.prompt = s->number, .sample = b};
+		if (b < s->dones) /* a vocabulary smaller than the beam may not fill it: an empty text then */
+			out[b] = (ul_gen){.prompt = s->number, .sample = b, .ids = s->done[b].ids, .n = s->done[b].n, .logp = s->done[b].logp, .finish = s->done[b].finish};
+		ok = ul_gen_finish(s->m, s->prompt, &out[b], b < s->dones ? s->done[b].cut : SIZE_MAX, a, err);
+	}
+	if (ok && s->c->on_token && !s->c->on_token(s->c->ud, s->number, 0, -1))
+		ok = ul_fail(err, "interrupted");
+	return ok;
+}
+
 bool ul_generate_beams(ul_model *m, const ul_ids *prompt, int n, const ul_gen_config *c, ul_arena *a, ul_gen *out, ul_err *err)
 {
-	struct search s = {.m = m, .c = c, .width = c->beams};
-	ul_decoder d = {0};
-	ul_arena own = {0};
-	ul_feed *feed;
-	int *parent, longest = 0, samples = c->samples > 0 ? c->samples : 1;
-	for (int i = 0; i < n; i++)
-		longest = c->soft_rows + prompt[i].n > longest ? c->soft_rows + prompt[i].n : longest;
-	int capacity = c->max_new > m->cfg.context - longest ? m->cfg.context : longest + c->max_new;
+	int longest = 0, samples = c->samples > 0 ? c->samples : 1, together = c->beams < TOGETHER ? TOGETHER / c->beams : 1;
 	if (c->beams > 1024)
 		return ul_fail(err, "%d beams are over the limit of 1024", c->beams);
-	bool ok = reserve(&s, &own, &feed, &parent, err) && ul_decoder_init(&d, m, s.width, capacity, err);
-	s.d = &d;
-	for (int i = 0; ok && i < n; i++) {
-		s.prompt = &prompt[i];
-		ok = search(&s, i, feed, parent, err);
-		for (int b = 0; ok && b < samples; b++) {
-			ul_gen *g = &out[(size_t)i * (size_t)samples + (size_t)b];
-			*g = (ul_gen){.prompt = i, .sample = b};
-			if (b < s.dones) /* a vocabulary smaller than the beam may not fill it: an empty text then */
-				*g = (ul_gen){.prompt = i, .sample = b, .ids = s.done[b].ids, .n = s.done[b].n, .logp = s.done[b].logp, .finish = s.done[b].finish};
-			ok = ul_gen_finish(m, s.prompt, g, b < s.dones ? s.done[b].cut : SIZE_MAX, a, err);
-		}
-		if (ok && c->on_token && !c->on_token(c->ud, i, 0, -1))
-			ok = ul_fail(err, "interrupted");
+	for (int i = 0; i < n; i++)
+		longest = c->soft_rows + prompt[i].n > longest ? c->soft_rows + prompt[i].n : longest;
+	if (together > n)
+		together = n;
+	int capacity = c->max_new > m->cfg.context - longest ? m->cfg.context : longest + c->max_new;
+	ul_decoder d = {0};
+	ul_arena own = {0};
+	struct search *s = ul_alloc(&own, (size_t)together * sizeof *s);
+	ul_feed *feed = ul_alloc(&own, (size_t)together * (size_t)c->beams * sizeof *feed);
+	int *number = ul_alloc(&own, (size_t)together * sizeof *number);
+	bool ok = !own.failed || ul_nomem(err, (size_t)together * sizeof *s);
+	for (int i = 0; ok && i < together; i++) {
+		s[i] = (struct search){.m = m, .c = c, .d = &d, .width = c->beams, .first = i * c->beams};
+		ok = reserve(&s[i], &own, err);
+	}
+	ok = ok && ul_decoder_init(&d, m, together * c->beams, capacity, err);
+	for (int i = 0, k; ok && i < n; i += k) {
+		k = n - i < together ? n - i : together;
+		for (int g = 0; g < k; g++)
+			begin(&s[g], &prompt[i + g], i + g);
+		ok = search(s, k, feed, number, err);
+		for (int g = 0; ok && g < k; g++)
+			ok = tell(&s[g], samples, a, out + (size_t)(i + g) * (size_t)samples, err);
 	}
 	ul_decoder_release(&d);
 	ul_arena_release(&own);

@@ -145,6 +145,13 @@ static void alone_is_together(const char *backend)
 	NEED_OK(ul_generate(m, prompts, 2, &c, &a, &part, &err), err);
 	for (int i = 0; i < 4; i++)
 		CHECK(part[i].n == whole[i / 2 * 5 + i % 2].n && !memcmp(part[i].ids, whole[i / 2 * 5 + i % 2].ids, (size_t)part[i].n * sizeof(int)));
+	c = (ul_gen_config){.max_new = 12, .beams = 3, .samples = 2}; /* searches go side by side */
+	NEED_OK(ul_generate(m, prompts, 4, &c, &a, &whole, &err), err);
+	for (int p = 0; p < 4; p++) {
+		NEED_OK(ul_generate(m, prompts + p, 1, &c, &a, &part, &err), err);
+		for (int i = 0; i < 2; i++)
+			CHECK(part[i].n == whole[2 * p + i].n && !memcmp(part[i].ids, whole[2 * p + i].ids, (size_t)part[i].n * sizeof(int)));
+	}
 	ul_arena_release(&a);
 	ul_model_free(m);
 }
