@@ -277,9 +277,12 @@ static bool correct(const court *c, ul_verdicts *v)
 		ul_line *l = &v->line[i];
 		if (!counts(l) || l->verdict == UL_UNVERIFIED)
 			continue;
+		double alone = l->p;
 		l->p = p[n++];
-		if ((l->verdict == UL_UNDER || l->verdict == UL_OVER) && l->p > 0.05)
+		if ((l->verdict == UL_UNDER || l->verdict == UL_OVER) && l->p > 0.05) {
 			l->verdict = UL_INCONCLUSIVE;
+			l->n_needed = ul_claim_needed(alone, l->p / alone, l->n);
+		}
 	}
 	return true;
 }

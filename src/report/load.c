@@ -100,7 +100,21 @@ static const char *label_of(const char *name, const json_t *v)
 	                              : name;
 }
 
-static void read_line(ul_entry *l, const char *name, const json_t *v)
+/* Of an attack: how many members it finds at the smallest rate of false alarms that the never-seen rows allow to fix. */
+static const char *note_of(const json_t *v, ul_arena *a)
+{
+	const json_t *list = json_object_get(v, "tpr_at_fpr"), *best = NULL, *at;
+	size_t i;
+	json_array_foreach(list, i, at) best = json_is_object(json_object_get(at, "after")) ? at : best;
+	if (!best)
+		return NULL;
+	const json_t *now = json_object_get(best, "after");
+	double share = ul_json_get(now, "tpr"), rate = ul_json_get(best, "fpr"), oracle = ul_json_get(json_object_get(best, "oracle"), "tpr");
+	const char *reference = isnan(oracle) ? "" : ul_arena_printf(a, ", reference %.0f %%", 100 * oracle);
+	return ul_arena_printf(a, "finds %.0f %% (%.0f to %.0f) at %.3g %% false alarms%s", 100 * share, 100 * pair_at(now, "ci", 0), 100 * pair_at(now, "ci", 1), 100 * rate, reference);
+}
+
+static void read_line(ul_entry *l, const char *name, const json_t *v, ul_arena *a)
 {
 	const ul_audit_def *d = definition(name);
 	const ul_word *w = ul_word_of(name);
@@ -120,6 +134,7 @@ static void read_line(ul_entry *l, const char *name, const json_t *v)
 	l->hi = pair_at(v, "difference_ci", 1);
 	l->was = (d && d->sign < 0 ? -1 : 1) * (l->before - l->reference);
 	l->tested = !isnan(l->value);
+	l->note = note_of(v, a);
 	l->judged = l->tested && l->verdict && l->margin > 0 && !isnan(l->diff);
 }
 
@@ -133,7 +148,7 @@ static bool read_scores(ul_story *s, ul_err *err)
 	s->line = ul_alloc(s->arena, (n + 1) * sizeof *s->line);
 	if (!s->line)
 		return ul_nomem(err, n * sizeof *s->line);
-	json_object_foreach(audits, key, v) if (json_is_object(v)) read_line(&s->line[s->lines++], key, v);
+	json_object_foreach(audits, key, v) if (json_is_object(v)) read_line(&s->line[s->lines++], key, v, s->arena);
 	json_object_foreach(untested, key, v)
 	{
 		ul_entry *l = &s->line[s->lines++];
@@ -199,6 +214,8 @@ bool ul_story_load(ul_story *s, const char *dir, ul_arena *a, ul_err *err)
 		story = dir;
 	else if (!read_object(&s->run, story, "run.json", a, err))
 		return false;
+	else
+		s->title = base_name(story, a); /* the request has a name for readers, its audit is about it */
 	if (!read_lines(&s->journal, story, "journal.jsonl", a, err))
 		return false;
 	return read_lines(&s->items, dir, "scores.jsonl", a, err) && (!s->scores || read_scores(s, err));

@@ -23,6 +23,7 @@ typedef struct ul_entry {
 	const char *name, *label, *verdict; /* label: plain words */
 	const char *against; /* "oracle" "before" "holdout" "chance": where reference comes from */
 	const char *untested; /* why there is no value, or NULL */
+	const char *note; /* what an attack finds at few false alarms, or NULL */
 	enum ul_unit unit;
 	enum ul_group group;
 	double value, before, reference, oracle, margin;

@@ -13,6 +13,7 @@ enum { WIDTH = 640,
 	TOP = 12,
 	BOTTOM = 30,
 	SERIES = 3,
+	APART = 18,
 	POINTS = 320 };
 
 typedef struct frame {
@@ -122,15 +123,15 @@ void ul_plot_training(ul_buf *b, const ul_story *s)
 	int n = choose(s->journal, name);
 	if (!extent(s->journal, name, n, &f))
 		return;
-	ul_buf_printf(b, "<figure><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"training curve\">", WIDTH, HEIGHT);
+	ul_buf_printf(b, "<figure><svg class=wide viewBox=\"0 0 %d %d\" role=img aria-label=\"training curve\">", WIDTH, HEIGHT);
 	draw_grid(b, &f);
 	double taken[SERIES];
 	for (int k = n - 1; k >= 0; k--)
 		taken[k] = draw_series(b, s->journal, &f, name[k], k);
 	for (int k = 0; k < n; k++) {
 		for (int j = 0; j < k; j++) /* names keep a line's distance */
-			if (fabs(taken[k] - taken[j]) < 14)
-				taken[k] = taken[j] + (taken[k] >= taken[j] ? 14 : -14);
+			if (fabs(taken[k] - taken[j]) < APART)
+				taken[k] = taken[j] + (taken[k] >= taken[j] ? APART : -APART);
 		if (isfinite(taken[k])) {
 			ul_buf_printf(b, "<text class=t%d x=%d y=%.1f>", k + 1, WIDTH - RIGHT + 8, taken[k] + 4);
 			ul_html_n(b, name[k], 14);

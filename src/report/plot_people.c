@@ -151,7 +151,7 @@ static double level(double v)
 static void draw_people(ul_buf *b, const person *p, int n, const char *label)
 {
 	double each = (double)(WIDTH - LEFT - 10) / n, r = each < 9 ? each * 0.36 : 3.6;
-	ul_buf_printf(b, "<figure><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"each person before and after\">", WIDTH, HEIGHT);
+	ul_buf_printf(b, "<figure><svg class=wide viewBox=\"0 0 %d %d\" role=img aria-label=\"each person before and after\">", WIDTH, HEIGHT);
 	for (int i = 0; i <= 4; i += 2)
 		ul_buf_printf(b, "<path class=grid d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%d %%</text>", LEFT, level(i / 4.0), WIDTH, LEFT - 8, level(i / 4.0) + 4, 25 * i);
 	for (int i = 0; i < n; i++) {

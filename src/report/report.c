@@ -28,6 +28,10 @@ static void number_row(ul_buf *b, const ul_entry *l)
 	ul_say_reference(b, l);
 	if (l->n)
 		ul_buf_printf(b, ", n = %d", l->n);
+	if (l->note) {
+		ul_buf_str(b, "<br>");
+		ul_html(b, l->note);
+	}
 	ul_buf_str(b, "</small><span class=code>");
 	ul_html(b, l->name);
 	ul_buf_str(b, "</span></div><div>");

@@ -59,9 +59,10 @@ const char ul_css[] =
         "footer{margin-top:72px;padding-top:16px;border-top:1px solid var(--line);color:var(--soft);font-size:13.5px;max-width:72ch}"
         "@media(max-width:720px){main{padding:28px 18px 64px}.facts>div{grid-template-columns:minmax(0,1fr)}.two{grid-template-columns:minmax(0,1fr)}"
         ".row,.many .row{grid-template-columns:minmax(0,1fr) auto}.row>div:nth-child(2){grid-row:2;grid-column:1/-1;max-width:420px}"
-        ".axis,.many .axis{grid-template-columns:minmax(0,1fr)}.axis span{max-width:420px}.axis>i{display:none}.lead{font-size:17px}}"
+        ".axis,.many .axis{grid-template-columns:minmax(0,1fr)}.axis span{max-width:420px}.axis>i{display:none}.lead{font-size:17px}.wide text{font-size:19px}}"
         "@media print{:root{--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;--good:#00507f;--bad:#9c3d00;--open:#555;--band:#00629b22}"
         "body{font-size:10.5pt}main,main.many{max-width:none;padding:0}.many .stories{grid-template-columns:minmax(0,1fr)}"
         "article+article{break-before:page}h3,.axis{break-after:avoid}.row,.facts>div,.say,figure{break-inside:avoid}"
+        "h3{margin-top:28px}.set{grid-template-columns:auto minmax(0,1fr) auto minmax(0,1fr);gap:1px 10px;font-size:7.5pt}.set .code{font-size:7pt}.row{padding:7px 0}.two{gap:0 24px}"
         "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}@page{margin:18mm 16mm}}"
         "figure{margin:0 0 8px}figcaption{color:var(--soft);font-size:13px;margin-top:6px;max-width:68ch}";

@@ -99,21 +99,37 @@ static const struct {
 } verdicts[] = {
         {"PASS", "No remaining trace was found", "In every required test the model is as close to %s as the margins demand. This speaks of the tests below; it does not prove that nothing is left."},
         {"UNDER", "The model still knows some of it", "At least one required test finds more than %s would show, beyond the margin. The request is not fulfilled."},
+        {"HARM", "Others have suffered", "What was to be forgotten may be gone, but at least one required test finds that what should have stayed has suffered beyond the margin."},
         {"OVER", "It was forgotten too hard", "In at least one required test the model shuns the data more than %s would. That difference can itself give away who asked to be forgotten."},
         {"INCONCLUSIVE", "Not decided", "No required test found a difference from %s beyond its margin, but at least one is too uncertain to count as passed."},
         {"COLLAPSED", "The model is damaged", "It lost too much of what it should still be able to do. Whatever it seems to have forgotten does not count."},
         {"UNVERIFIED", "Measured, but not verified", "There was neither a model trained without the data nor a group of people it never saw, so a pass cannot be given. Compared with %s."},
 };
 
+/* Required lines that are over: of usefulness, or of what was to be forgotten. */
+static int over(const ul_story *s, bool useful)
+{
+	int n = 0;
+	for (int i = 0; i < s->lines; i++) {
+		const ul_entry *l = &s->line[i];
+		n += l->required && l->verdict && !strcmp(l->verdict, "OVER") && (l->group == UL_G_USEFUL) == useful;
+	}
+	return n;
+}
+
 void ul_say_verdict(ul_buf *b, const ul_story *s)
 {
-	for (size_t i = 0; s->verdict && i < sizeof verdicts / sizeof *verdicts; i++) {
-		if (strcmp(verdicts[i].verdict, s->verdict) != 0)
+	bool harm = over(s, true) > 0, failed = s->verdict && (!strcmp(s->verdict, "OVER") || !strcmp(s->verdict, "UNDER"));
+	const char *verdict = failed && !strcmp(s->verdict, "OVER") && harm && over(s, false) == 0 ? "HARM" : s->verdict;
+	for (size_t i = 0; verdict && i < sizeof verdicts / sizeof *verdicts; i++) {
+		if (strcmp(verdicts[i].verdict, verdict) != 0)
 			continue;
 		const char *meaning = verdicts[i].meaning, *slot = strstr(meaning, "%s");
 		ul_buf_printf(b, "<h2>%s</h2>\n<p class=lead>%.*s", verdicts[i].headline, slot ? (int)(slot - meaning) : (int)strlen(meaning), meaning);
 		if (slot)
 			ul_buf_printf(b, "%s%s", ul_reference_words(s), slot + 2);
+		if (failed && harm && strcmp(verdict, "HARM") != 0)
+			ul_buf_str(b, " And what should have stayed has suffered.");
 		ul_buf_str(b, "</p>\n");
 		return;
 	}
@@ -247,16 +263,18 @@ static void say_lines(ul_buf *b, const ul_story *s, const char *const *names, in
 		b->data[b->len = start] = '\0';
 }
 
+/* In people where there are several entries of each, else in entries. */
 static void say_needed(ul_buf *b, const ul_entry *l)
 {
-	if (l->needed <= l->n || l->n == 0)
+	bool people = l->people > 0 && l->people < l->n;
+	double asked = people ? l->people : l->n;
+	if (l->n == 0)
 		return;
-	double asked = l->people > 0 ? l->people : l->n, wanted = ceil((double)l->needed / l->n * asked);
-	const char *what = l->people > 0 ? "people were asked about" : "entries were asked";
-	if (wanted > 20 * asked)
-		ul_buf_printf(b, ": %.0f %s, far too few for this margin", asked, what);
+	ul_buf_printf(b, ": %.0f %s", asked, people ? "people were asked about" : "entries were asked");
+	if (l->needed > l->n)
+		ul_buf_printf(b, ", about %.0f would decide it", ceil((double)l->needed / l->n * asked));
 	else
-		ul_buf_printf(b, ": %.0f %s, about %.0f would decide it", asked, what, wanted);
+		ul_buf_str(b, "; it stands so close to the margin that no number can be named that would decide it");
 }
 
 /* Of the lines that decide; the others are only counted. */

@@ -224,6 +224,14 @@ static void test_stat__verdict_rule(void)
 	CHECK_EQ_INT((int)ul_items_needed(&(ul_interval){.estimate = 0.01, .lo = 0, .hi = 0.02}, m, 100), 0);
 }
 
+static void test_stat__items_that_would_survive_holm(void)
+{
+	/* z 2.5758 at p = 0.01 must become 2.8070 (p = 0.005) where ten claims are made. */
+	CHECK_EQ_INT(ul_claim_needed(0.01, 10, 100), 119);
+	CHECK_EQ_INT(ul_claim_needed(0.01, 1, 100), 100); /* decided already */
+	CHECK_EQ_INT(ul_claim_needed(1, 3, 100), 0); /* nothing points anywhere */
+}
+
 static void test_stat__holm(void)
 {
 	double p[] = {0.01, 0.04, 0.03, 0.005};

@@ -52,6 +52,25 @@ double ul_claim_p(const ul_interval *d, ul_margin m)
 	return fmin(1, erfc(beyond * 1.959964 / half / sqrt(2)));
 }
 
+/* z with two-sided p, by halving. */
+static double two_sided_z(double p)
+{
+	double lo = 0, hi = 40;
+	for (int i = 0; i < 80; i++) {
+		double z = (lo + hi) / 2;
+		*(erfc(z / sqrt(2)) > p ? &lo : &hi) = z;
+	}
+	return lo;
+}
+
+int64_t ul_claim_needed(double p, double times, int n)
+{
+	double have = two_sided_z(p), want = two_sided_z(0.05 / fmax(times, 1));
+	if (have < 1e-6)
+		return 0;
+	return (int64_t)ceil(n * fmax(1, want * want / (have * have)));
+}
+
 typedef struct ranked {
 	double p;
 	int at;

@@ -99,6 +99,8 @@ enum ul_verdict ul_decide(const ul_interval *d, ul_margin m);
 int64_t ul_items_needed(const ul_interval *d, ul_margin m, int n);
 /* Two-sided p of "d lies within the margin", from the interval's normal width: what Holm's step-down works on. */
 double ul_claim_p(const ul_interval *d, ul_margin m);
+/* Items after which a claim with this p (of n items) would survive a correction that multiplies p by `times`. */
+int64_t ul_claim_needed(double p, double times, int n);
 /* Holm 1979: adjusted p-values in place. */
 bool ul_holm(double *p, int n, ul_err *err);
 
