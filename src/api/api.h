@@ -15,11 +15,13 @@ typedef struct ul_job_config {
 	int64_t train_tokenizer; /* tokens of a tokenizer learnt from the data, 0 = none */
 	const char *forget, *source, *retain, *subjects; /* run */
 	const char *recipe; /* run: the name of a combination of settings */
+	const char *stop, *bound, *general; /* run: conditions on audits, and public text to measure them on */
 	const char *output, *resume, *adapter;
 	bool keep_data, force;
 } ul_job_config;
 extern const ul_opt ul_train_job_opts[], ul_run_job_opts[];
 
+typedef struct ul_watch ul_watch; /* watch.c: the conditions of --stop and --bound */
 typedef struct ul_job {
 	ul_run run; /* first: a ul_run * is a ul_job * */
 	ul_arena arena;
@@ -39,6 +41,8 @@ typedef struct ul_job {
 	bool made; /* the folder was not there before */
 	ul_stage begin; /* inside the folder, until the run can begin: run.dir points there meanwhile */
 	char started[32];
+	ul_watch *watch; /* NULL without conditions */
+	ul_err unmet; /* done, but not what was asked for: says what */
 	double wall; /* seconds of earlier sittings and of this one */
 } ul_job;
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* run.json goes first: without it a folder is no result. */
-static const char *const ours[] = {"run.json", "model", "adapter", "state", "journal.jsonl", "forget.jsonl", "retain.jsonl", "scores.json", "scores.jsonl", "report.html"};
+static const char *const ours[] = {"run.json", "model", "adapter", "state", "best.safetensors", "best.safetensors.part", "journal.jsonl", "forget.jsonl", "retain.jsonl", "scores.json", "scores.jsonl", "report.html"};
 enum { OURS = sizeof ours / sizeof ours[0] };
 
 static bool is_empty(const char *dir)
@@ -110,7 +110,7 @@ bool ul_folder_settle(ul_job *j, ul_err *err)
 	for (int i = 0; ok && i < OURS; i++) {
 		ok = remove_entry(j->cfg.output, ours[i], &removed, err);
 	}
-	ok = ok && put(j, "forget.jsonl", err) && put(j, "retain.jsonl", err) && put(j, "state", err);
+	ok = ok && put(j, "forget.jsonl", err) && put(j, "retain.jsonl", err) && put(j, "best.safetensors", err) && put(j, "state", err);
 	ok = ok && ul_disk_sync_dir_of(j->begin.dir, err);
 	j->run.dir = j->cfg.output;
 	ul_stage_abort(&j->begin);
@@ -140,7 +140,7 @@ bool ul_folder_finish(ul_job *j, ul_err *err)
 		}
 	}
 	ul_stage_sweep(j->cfg.output);
-	return remove_entry(j->cfg.output, "state", &removed, err);
+	return remove_entry(j->cfg.output, "best.safetensors", &removed, err) && remove_entry(j->cfg.output, "best.safetensors.part", &removed, err) && remove_entry(j->cfg.output, "state", &removed, err);
 }
 
 bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
@@ -155,7 +155,7 @@ bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
 	*removed = 0;
 	ul_stage_sweep(dir);
 	/* Of a finished run only a state that was left behind: its forget.jsonl was kept on request. */
-	ok = ok && remove_entry(dir, "state", removed, err);
+	ok = ok && remove_entry(dir, "state", removed, err) && remove_entry(dir, "best.safetensors", removed, err) && remove_entry(dir, "best.safetensors.part", removed, err);
 	ok = ok && (done || (remove_entry(dir, "forget.jsonl", removed, err) && remove_entry(dir, "retain.jsonl", removed, err)));
 	ul_arena_release(&a);
 	return ok;

@@ -1,7 +1,7 @@
 /*
  * record.c: run.json, the record of what was done: every setting after defaults, hashes of every input, seeds, machine, time.
  */
-#include "api/api.h"
+#include "api/watch.h"
 #include "tensor/backend.h"
 
 #include <limits.h>
@@ -70,6 +70,9 @@ static json_t *inputs(const ul_job *j)
 	}
 	if (r->train.idk) {
 		json_array_append_new(a, file_input("refusals", r->train.idk));
+	}
+	if (j->cfg.general) {
+		json_array_append_new(a, file_input("general", j->cfg.general));
 	}
 	if (j->cfg.subjects) {
 		json_array_append_new(a, file_input("subjects", j->cfg.subjects));
@@ -155,6 +158,7 @@ bool ul_record_write(ul_job *j, ul_err *err)
 	json_object_set_new(o, "steps_planned", json_integer(r->steps));
 	json_object_set_new(o, "tokens", json_integer(r->tokens));
 	json_object_set_new(o, "last_step", last_terms(r));
+	json_object_set_new(o, "watch", ul_watch_json(j));
 	ul_crash_point("manifest");
 	bool ok = ul_json_write(path, o, err);
 	json_decref(o);

@@ -1,7 +1,7 @@
 /*
  * run.c: ul_run_* of unlearn.h. One run: settings over a model, rows to forget, training, and a run folder.
  */
-#include "api/api.h"
+#include "api/watch.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,6 +25,9 @@ const ul_opt ul_run_job_opts[] = {
         {"source", UL_OPT_TEXT, AT(source), NULL, 0, 0, NULL, "or where they come from instead (`unlearn sources`)", "NAME"},
         {"subjects", UL_OPT_TEXT, AT(subjects), NULL, 0, 0, NULL, "file of names a source is limited to", "F"},
         {"retain", UL_OPT_TEXT, AT(retain), NULL, 0, 0, NULL, "rows to keep; self lets the model write its own", "F"},
+        {"stop", UL_OPT_TEXT, AT(stop), NULL, 0, 0, NULL, "end the run once audits say so, on data it may see: \"err<=0.05\"; several with commas", "CONDITION"},
+        {"bound", UL_OPT_TEXT, AT(bound), NULL, 0, 0, NULL, "never leave this, by audits on data it may see: \"general_ppl<=+5%\" of the start", "CONDITION"},
+        {"general", UL_OPT_TEXT, AT(general), NULL, 0, 0, NULL, "public text that --stop and --bound are measured on", "F"},
         {"keep-data", UL_OPT_BOOL, AT(keep_data), "no", 0, 0, NULL, "leave generated rows in the run folder as forget.jsonl", NULL},
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "the run folder (also -o)", "DIR"},
         {"resume", UL_OPT_TEXT, AT(resume), NULL, 0, 0, NULL, "go on with the unfinished run in this folder", "DIR"},
@@ -218,6 +221,9 @@ static bool fill_job(ul_job *j, const char *method, const ul_setting *s, size_t 
 		return false;
 	}
 	settle(j);
+	if (!ul_watch_parse(j, err)) {
+		return false;
+	}
 	if (j->cfg.output && !ul_folder_check(j, err)) {
 		return false;
 	}
@@ -280,7 +286,7 @@ static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
 	bool ok = make_rows(j, progress, err);
 	if (ok) {
 		note_overlap(j, progress);
-		ok = ul_loop_begin(r, err);
+		ok = ul_loop_begin(r, err) && ul_watch_begin(j, err);
 	}
 	j->trained_tensors = r->params;
 	for (int i = 0; ok && i < r->params; i++) {
@@ -304,6 +310,12 @@ bool ul_run_train(ul_run *r, const ul_progress *progress, ul_err *err)
 	r->progress = progress;
 	r->stopped = false;
 	bool ok = r->method->run ? r->method->run(r, r->config, err) : ul_loop_run(r, &stopped, err);
+	if (ok && !stopped && !ul_watch_conclude(j, err)) {
+		ok = false;
+		if (r->dir) {
+			ul_folder_finish(j, NULL);
+		}
+	}
 	j->wall += now() - start;
 	return ok;
 }
@@ -357,6 +369,7 @@ void ul_run_free(ul_run *r)
 		return;
 	}
 	ul_job *j = (ul_job *)r;
+	ul_watch_free(j->watch);
 	ul_loop_end(r);
 	for (int s = 0; s < UL_STREAMS; s++) {
 		ul_dataset_release(&j->data[s]);

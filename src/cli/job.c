@@ -53,6 +53,16 @@ const ul_setting *ul_job_origin(ul_cli *c, const char *dir, size_t *n)
 	return s;
 }
 
+/* A run that ended well, but not where it was asked to. */
+static int verdict(ul_cli *c, const ul_job *j)
+{
+	if (!j->unmet.msg[0]) {
+		return UL_EXIT_DONE;
+	}
+	ul_fail(&c->err, "%s", j->unmet.msg);
+	return UL_EXIT_VERDICT;
+}
+
 int ul_job_do(ul_cli *c, ul_run *r)
 {
 	int rc = UL_EXIT_FAILED;
@@ -62,7 +72,7 @@ int ul_job_do(ul_cli *c, ul_run *r)
 			ul_hint(&c->err, "go on with --resume %s", r->dir);
 			rc = UL_EXIT_INTERRUPTED;
 		} else if (ul_run_save(r, &c->err)) {
-			rc = UL_EXIT_DONE;
+			rc = verdict(c, (const ul_job *)r);
 		}
 	}
 	ul_run_free(r);

@@ -46,9 +46,9 @@ static void *tensor_data(const ul_run *r, int kind, int i)
 	return kind == 0 ? r->param[i]->data : r->optim->moment[kind - 1][i];
 }
 
-static bool write_tensors(const ul_run *r, const char *path, ul_arena *a, ul_err *err)
+static bool write_tensors(const ul_run *r, int kinds, const char *path, ul_arena *a, ul_err *err)
 {
-	int kinds = 1 + moments(r->optim), n = 0;
+	int n = 0;
 	ul_st_out *t = ul_alloc(a, (size_t)kinds * (size_t)r->params * sizeof *t);
 	if (!t) {
 		return ul_nomem(err, (size_t)kinds * (size_t)r->params * sizeof *t);
@@ -78,7 +78,7 @@ bool ul_state_save(const ul_run *r, ul_err *err)
 	json_t *state = counters(r);
 	bool ok = json && tensors && state ? true : ul_nomem(err, strlen(stage.dir));
 	/* Before the first step everything follows from the origin of the run. */
-	ok = ok && (r->step == 0 || write_tensors(r, tensors, &a, err)) && ul_json_write(json, state, err);
+	ok = ok && (r->step == 0 || write_tensors(r, 1 + moments(r->optim), tensors, &a, err)) && ul_json_write(json, state, err);
 	json_decref(state);
 	if (ok) {
 		ok = ul_stage_commit(&stage, err);
@@ -117,7 +117,7 @@ static bool read_tensor(const ul_tensors *ts, const char *name, const ul_param *
 	return true;
 }
 
-static bool read_tensors(ul_run *r, const char *path, ul_arena *a, ul_err *err)
+static bool read_tensors(ul_run *r, int kinds, const char *path, ul_arena *a, ul_err *err)
 {
 	ul_map map = {0};
 	ul_tensors ts = {0};
@@ -125,7 +125,7 @@ static bool read_tensors(ul_run *r, const char *path, ul_arena *a, ul_err *err)
 		return false;
 	}
 	bool ok = ul_safetensors_parse(map.data, map.len, path, &ts, a, err) && ul_tensors_sort(&ts, path, err);
-	for (int k = 0; ok && k < 1 + moments(r->optim); k++) {
+	for (int k = 0; ok && k < kinds; k++) {
 		for (int i = 0; ok && i < r->params; i++) {
 			const char *name = tensor_name(a, k, r->param[i]->name);
 			ok = name ? read_tensor(&ts, name, r->param[i], tensor_data(r, k, i), err) : ul_nomem(err, 64);
@@ -133,6 +133,22 @@ static bool read_tensors(ul_run *r, const char *path, ul_arena *a, ul_err *err)
 	}
 	ul_free(ts.t);
 	ul_map_close(&map);
+	return ok;
+}
+
+bool ul_params_save(const ul_run *r, const char *path, ul_err *err)
+{
+	ul_arena a = {0};
+	bool ok = write_tensors(r, 1, path, &a, err);
+	ul_arena_release(&a);
+	return ok;
+}
+
+bool ul_params_load(ul_run *r, const char *path, ul_err *err)
+{
+	ul_arena a = {0};
+	bool ok = read_tensors(r, 1, path, &a, err);
+	ul_arena_release(&a);
 	return ok;
 }
 
@@ -168,7 +184,7 @@ static bool apply(ul_run *r, const json_t *o, const char *tensors, ul_arena *a, 
 	if (steps != r->steps || count != r->params) {
 		return ul_fail(err, "the state is of a run of %lld steps over %lld tensors, this one has %lld over %d", (long long)steps, (long long)count, (long long)r->steps, r->params);
 	}
-	if (!read_tensors(r, tensors, a, err) || !read_samplers(r, json_object_get(o, "samplers"), err)) {
+	if (!read_tensors(r, 1 + moments(r->optim), tensors, a, err) || !read_samplers(r, json_object_get(o, "samplers"), err)) {
 		return false;
 	}
 	r->step = step;

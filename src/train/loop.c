@@ -175,10 +175,10 @@ bool ul_loop_step(ul_run *r, ul_err *err)
 	return ul_journal_step(r, took, err);
 }
 
-static bool eval_due(const ul_run *r)
+static bool point(const ul_run *r)
 {
 	int64_t every = r->train.eval_every > 0 ? r->train.eval_every : ul_sampler_batches(&r->sampler[UL_FORGET]);
-	return r->eval && (r->step == r->steps || r->step % (every > 0 ? every : 1) == 0);
+	return r->step == r->steps || r->step % (every > 0 ? every : 1) == 0;
 }
 
 static bool state_due(const ul_run *r)
@@ -202,10 +202,16 @@ static bool evaluate(ul_run *r, ul_err *err)
 	return ok;
 }
 
+static bool look(ul_run *r, bool *end, ul_err *err)
+{
+	return (!r->eval || evaluate(r, err)) && (!r->watch || r->watch(r, end, err));
+}
+
 bool ul_loop_run(ul_run *r, bool *stopped, ul_err *err)
 {
+	bool end = false;
 	*stopped = false;
-	while (r->step < r->steps && !r->last) {
+	while (r->step < r->steps && !r->last && !end) {
 		if (r->progress && r->progress->stop && r->progress->stop(r->progress->ud)) {
 			*stopped = r->stopped = true;
 			return !r->dir || ul_state_save(r, err);
@@ -213,10 +219,10 @@ bool ul_loop_run(ul_run *r, bool *stopped, ul_err *err)
 		if (!ul_loop_step(r, err)) {
 			return false;
 		}
-		if (eval_due(r) && !evaluate(r, err)) {
+		if (point(r) && !look(r, &end, err)) {
 			return false;
 		}
-		if (state_due(r) && !ul_state_save(r, err)) {
+		if (state_due(r) && !end && !ul_state_save(r, err)) {
 			return false;
 		}
 	}

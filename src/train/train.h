@@ -106,6 +106,7 @@ struct ul_run {
 	bool stopped; /* progress->stop asked for it, and the state was saved */
 	bool last; /* a method asks that this step be the last one */
 	void *state; /* the method's own, from begin() */
+	bool (*watch)(ul_run *r, bool *end, ul_err *err); /* asked at every evaluation point whether the run shall end; or NULL */
 	const char *dir; /* where journal and state go, NULL = nowhere */
 	const ul_progress *progress;
 	json_t *origin; /* what to start again from, kept beside the state; borrowed, or NULL */
@@ -194,6 +195,9 @@ double ul_schedule(const ul_train_config *c, int64_t step, int64_t steps); /* lr
 /* checkpoint.c: state/ below r->dir, written aside and renamed. Resumed = uninterrupted, bit for bit. */
 bool ul_state_save(const ul_run *r, ul_err *err);
 bool ul_state_load(ul_run *r, const char *dir, ul_err *err);
+/* What is trained, alone, in one file: the best step of a run that watches itself. */
+bool ul_params_save(const ul_run *r, const char *path, ul_err *err);
+bool ul_params_load(ul_run *r, const char *path, ul_err *err);
 
 /* Plain cross-entropy on the forget stream: what `unlearn train` minimises. Not in the registry of methods. */
 extern const ul_method ul_finetune;
