@@ -132,6 +132,7 @@ bool ul_items_prob(const ul_ask *q, ul_items *out);
 bool ul_items_entity(const ul_ask *q, bool entity, bool accuracy, ul_items *out);
 double ul_entity_right(const ul_ask *q, int row, const ul_row_score *s); /* 1: no token of its personal data is missed; NaN: it has none */
 bool ul_items_rouge(const ul_ask *q, bool stem, bool recall, ul_items *out);
+bool ul_items_fluency(const ul_ask *q, bool repetition, ul_items *out); /* of what is said: distinct word pairs, or words repeated at once */
 bool ul_items_truth_ratio(const ul_ask *q, ul_items *out); /* x = wrong / correct */
 double ul_truth_ratio(const ul_answers *correct, const ul_row_score *own, const ul_answers *wrong, int row, bool arithmetic);
 /* Reconstruction of personal data from the text before it (items_pii.c). */
@@ -139,6 +140,7 @@ enum ul_pii_count { UL_PII_EXACT,
 	UL_PII_SIMILARITY,
 	UL_PII_ANY,
 	UL_PII_ENTITIES };
+unsigned char *ul_hits(const ul_ask *q, int row, const ul_row_score *s, int *n); /* [n] is the argmax of each counted token right? ul_free */
 bool ul_items_pii(const ul_ask *q, enum ul_pii_count what, ul_items *out);
 double ul_min_k(const ul_ask *q, int row, const ul_row_score *s, bool normalised); /* minus the mean of the lowest: low = member */
 double ul_mia_loss(const ul_ask *q, int row, const ul_row_score *s); /* these: high = member */

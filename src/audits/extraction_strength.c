@@ -8,14 +8,10 @@
 
 static double strength(const ul_ask *q, int row, const ul_row_score *s)
 {
-	int n = ul_counted(q->e, q->split, row, s);
-	unsigned char *hit = ul_malloc((size_t)n + 1);
-	if (!hit) {
-		ul_nomem(q->err, (size_t)n + 1);
+	int n;
+	unsigned char *hit = ul_hits(q, row, s, &n);
+	if (!hit)
 		return NAN;
-	}
-	for (int t = 0; t < n; t++)
-		hit[t] = s->argmax[t] == s->target[t];
 	double v = ul_extraction_strength(hit, n, ul_exam_settings(q->e)->compat);
 	ul_free(hit);
 	return v;

@@ -222,3 +222,36 @@ bool ul_items_truth_ratio(const ul_ask *q, ul_items *out)
 	}
 	return out->n > 0 || ul_not_here(q, "the rows list no wrong answers (\"perturbed\")");
 }
+
+unsigned char *ul_hits(const ul_ask *q, int row, const ul_row_score *s, int *n)
+{
+	*n = ul_counted(q->e, q->split, row, s);
+	unsigned char *hit = ul_malloc((size_t)*n + 1);
+	if (!hit)
+		ul_nomem(q->err, (size_t)*n + 1);
+	for (int t = 0; hit && t < *n; t++)
+		hit[t] = s->argmax[t] == s->target[t];
+	return hit;
+}
+
+bool ul_items_fluency(const ul_ask *q, bool repetition, ul_items *out)
+{
+	const ul_dataset *d = ul_exam_data(q->e, q->split);
+	if (!d)
+		return ul_not_here(q, "no retain data were given");
+	if (!ul_exam_settings(q->e)->model[UL_AFTER]->tok)
+		return ul_not_here(q, "the model has no tokenizer to speak with");
+	const ul_gen *said = ul_exam_greedy(q->e, q->who, q->split, q->err);
+	for (int i = 0; said && i < d->n; i++) {
+		double distinct, repeated;
+		bool failed;
+		if (!said[i].text)
+			continue;
+		ul_fluency(said[i].text, &distinct, &repeated, &failed);
+		if (failed)
+			return ul_nomem(q->err, 0);
+		if (!ul_items_add(q->e, out, q->split, i, repetition ? repeated : distinct, 0, q->err))
+			return false;
+	}
+	return said && (out->n > 0 || ul_not_here(q, "nothing was said"));
+}

@@ -125,6 +125,15 @@ bool ul_gguf_copy_real(const ul_gguf *g, const char *key, json_t *config, const 
 	return ul_gguf_real(g, key, must, &x, err) && (!json_object_set_new(config, as, json_real(x)) || ul_nomem(err, 64));
 }
 
+bool ul_gguf_copy_sizes(const ul_gguf *g, json_t *config, ul_err *err)
+{
+	return ul_gguf_copy_int(g, "%s.block_count", config, "num_hidden_layers", true, err) &&
+	       ul_gguf_copy_int(g, "%s.context_length", config, "max_position_embeddings", true, err) &&
+	       ul_gguf_copy_int(g, "%s.embedding_length", config, "hidden_size", true, err) &&
+	       ul_gguf_copy_int(g, "%s.feed_forward_length", config, "intermediate_size", true, err) &&
+	       ul_gguf_copy_int(g, "%s.attention.head_count", config, "num_attention_heads", true, err);
+}
+
 bool ul_gguf_copy_common(const ul_gguf *g, json_t *config, ul_err *err)
 {
 	const ul_gguf_kv *tokens = ul_gguf_find(g, "tokenizer.ggml.tokens");

@@ -38,6 +38,8 @@ bool ul_config_layer_types(const json_t *config, ul_config *c, ul_arena *a, ul_e
 /* The same for GGUF: a JSON object is filled key by key. Each returns false with the error set. */
 bool ul_gguf_copy_int(const ul_gguf *g, const char *key, json_t *config, const char *as, bool must, ul_err *err);
 bool ul_gguf_copy_real(const ul_gguf *g, const char *key, json_t *config, const char *as, bool must, ul_err *err);
+/* Layers, context, widths and heads, under the names that most families have for them. */
+bool ul_gguf_copy_sizes(const ul_gguf *g, json_t *config, ul_err *err);
 /* vocab_size, tie_word_embeddings, bos/eos, torch_dtype: what every family has. */
 bool ul_gguf_copy_common(const ul_gguf *g, json_t *config, ul_err *err);
 

@@ -88,6 +88,18 @@ ul_val *ul_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block)
 	return h;
 }
 
+ul_val *ul_pass_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block, ul_val *(*last_norm)(ul_model *m, ul_val *h))
+{
+	if (!ul_tap(p, UL_SITE_EMBED, 0, &h))
+		return h;
+	h = ul_blocks(m, p, h, block);
+	if (p->stopped)
+		return h;
+	h = last_norm(m, h);
+	ul_tap(p, UL_SITE_FINAL, 0, &h);
+	return h;
+}
+
 ul_val *ul_pass_embed(ul_model *m, ul_pass *p)
 {
 	if (p->soft)

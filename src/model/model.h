@@ -103,6 +103,8 @@ typedef ul_val *(*ul_block_fn)(ul_model *m, ul_pass *p, int layer, ul_val *h);
 /* Runs the blocks in order, each under ul_recompute where the tape asks for it. When a tap stops the pass, p->stopped is set and
  * the tapped value is returned. */
 ul_val *ul_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block);
+/* A whole pass from the embedded rows h to behind the last norm: what stands around the blocks of every architecture. */
+ul_val *ul_pass_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block, ul_val *(*last_norm)(ul_model *m, ul_val *h));
 ul_val *ul_pass_embed(ul_model *m, ul_pass *p); /* [rows, hidden]: token lookup times embed_scale, or the soft rows */
 /* Input rows of which some are soft: row i is row from[i] of `soft` [n, hidden] where from[i] >= 0, else the embedding of ids[i] (0
  * will do elsewhere). What a pass with a soft prompt takes as its `soft`. */
@@ -131,6 +133,15 @@ enum {
 	UL_SLOT_NORM = 128, /* begins as the identity: ones, or zeros where 1 is added */
 	UL_SLOT_HEAD = 256, /* absent when the head is tied to the embedding */
 };
+
+#define UL_LAYER_SLOT(field, hf, gguf, rows, cols, flags, when)                              \
+	{                                                                                    \
+		offsetof(ul_layer, field), true, hf, "blk.%d." gguf, rows, cols, flags, when \
+	}
+#define UL_MODEL_SLOT(field, hf, gguf, rows, cols, flags)                        \
+	{                                                                        \
+		offsetof(ul_model, field), false, hf, gguf, rows, cols, flags, 0 \
+	}
 
 typedef struct ul_gguf ul_gguf;
 struct ul_gguf_out; /* model/gguf.h */

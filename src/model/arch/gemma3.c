@@ -49,17 +49,14 @@ static ul_val *block(ul_model *m, ul_pass *p, int layer, ul_val *h)
 	return ul_add(h, y);
 }
 
+static ul_val *last_norm(ul_model *m, ul_val *h)
+{
+	return norm(h, m->norm, &m->cfg);
+}
+
 static ul_val *forward(ul_model *m, ul_pass *p)
 {
-	ul_val *h = ul_pass_embed(m, p);
-	if (!ul_tap(p, UL_SITE_EMBED, 0, &h))
-		return h;
-	h = ul_blocks(m, p, h, block);
-	if (p->stopped)
-		return h;
-	h = norm(h, m->norm, &m->cfg);
-	ul_tap(p, UL_SITE_FINAL, 0, &h);
-	return h;
+	return ul_pass_blocks(m, p, ul_pass_embed(m, p), block, last_norm);
 }
 
 /* ---- config.json ---- */
@@ -157,11 +154,7 @@ static json_t *gguf_config(const ul_files *f, ul_err *err)
 	bool ok = j || ul_nomem(err, 64);
 	if (ok && pattern && pattern->type == UL_GGUF_ARRAY)
 		ok = ul_fail(err, "the GGUF lists its sliding layers one by one, of which only a period is read");
-	ok = ok && ul_gguf_copy_int(g, "%s.block_count", j, "num_hidden_layers", true, err) &&
-	     ul_gguf_copy_int(g, "%s.context_length", j, "max_position_embeddings", true, err) &&
-	     ul_gguf_copy_int(g, "%s.embedding_length", j, "hidden_size", true, err) &&
-	     ul_gguf_copy_int(g, "%s.feed_forward_length", j, "intermediate_size", true, err) &&
-	     ul_gguf_copy_int(g, "%s.attention.head_count", j, "num_attention_heads", true, err) &&
+	ok = ok && ul_gguf_copy_sizes(g, j, err) &&
 	     ul_gguf_copy_int(g, "%s.attention.head_count_kv", j, "num_key_value_heads", true, err) &&
 	     ul_gguf_copy_int(g, "%s.attention.key_length", j, "head_dim", true, err) &&
 	     ul_gguf_copy_int(g, "%s.attention.sliding_window", j, "sliding_window", true, err) &&
@@ -202,16 +195,13 @@ static bool gguf_keys(const ul_model *m, ul_gguf_out *o, ul_err *err)
 	return true;
 }
 
-#define SLOT(field, file, gg, r, k, fl, cond)                                                          \
-	{                                                                                              \
-		offsetof(ul_layer, field), true, "model.layers.%d." file, "blk.%d." gg, r, k, fl, cond \
-	}
+#define SLOT(field, file, gg, r, k, fl, cond) UL_LAYER_SLOT(field, "model.layers.%d." file, gg, r, k, fl, cond)
 #define QKV offsetof(ul_config, qkv_bias)
 enum { VECTOR = UL_SLOT_VECTOR,
 	NORM = UL_SLOT_VECTOR | UL_SLOT_NORM | UL_SLOT_PLUS_ONE_GGUF };
 
 static const ul_slot slots[] = {
-        {offsetof(ul_model, embed), false, "model.embed_tokens.weight", "token_embd.weight", "vocab", "hidden", 0, 0},
+        UL_MODEL_SLOT(embed, "model.embed_tokens.weight", "token_embd.weight", "vocab", "hidden", 0),
         SLOT(q, "self_attn.q_proj.weight", "attn_q.weight", "q", "hidden", 0, 0),
         SLOT(q_b, "self_attn.q_proj.bias", "attn_q.bias", "1", "q", VECTOR, QKV),
         SLOT(k, "self_attn.k_proj.weight", "attn_k.weight", "kv", "hidden", 0, 0),
@@ -229,8 +219,8 @@ static const ul_slot slots[] = {
         SLOT(post1, "post_attention_layernorm.weight", "post_attention_norm.weight", "1", "hidden", NORM, 0),
         SLOT(norm2, "pre_feedforward_layernorm.weight", "ffn_norm.weight", "1", "hidden", NORM, 0),
         SLOT(post2, "post_feedforward_layernorm.weight", "post_ffw_norm.weight", "1", "hidden", NORM, 0),
-        {offsetof(ul_model, norm), false, "model.norm.weight", "output_norm.weight", "1", "hidden", NORM, 0},
-        {offsetof(ul_model, head), false, "lm_head.weight", "output.weight", "vocab", "hidden", UL_SLOT_HEAD, 0},
+        UL_MODEL_SLOT(norm, "model.norm.weight", "output_norm.weight", "1", "hidden", NORM),
+        UL_MODEL_SLOT(head, "lm_head.weight", "output.weight", "vocab", "hidden", UL_SLOT_HEAD),
         {0},
 };
 

@@ -39,18 +39,15 @@ static ul_val *block(ul_model *m, ul_pass *p, int layer, ul_val *h)
 	return ul_add(h, y);
 }
 
+static ul_val *last_norm(ul_model *m, ul_val *h)
+{
+	return ul_layernorm(h, m->norm, m->norm_b, m->cfg.norm_eps);
+}
+
 static ul_val *forward(ul_model *m, ul_pass *p)
 {
-	ul_val *h = ul_pass_embed(m, p);
-	h = ul_add(h, ul_embed(p->tape, m->pos_embed, p->pos, p->span.start[p->span.n], 1));
-	if (!ul_tap(p, UL_SITE_EMBED, 0, &h))
-		return h;
-	h = ul_blocks(m, p, h, block);
-	if (p->stopped)
-		return h;
-	h = ul_layernorm(h, m->norm, m->norm_b, m->cfg.norm_eps);
-	ul_tap(p, UL_SITE_FINAL, 0, &h);
-	return h;
+	ul_val *h = ul_add(ul_pass_embed(m, p), ul_embed(p->tape, m->pos_embed, p->pos, p->span.start[p->span.n], 1)); /* [rows, hidden] */
+	return ul_pass_blocks(m, p, h, block, last_norm);
 }
 
 /* ---- config.json ---- */
@@ -105,21 +102,14 @@ static bool gguf_keys(const ul_model *m, ul_gguf_out *o, ul_err *err)
 	return true;
 }
 
-#define SLOT(field, file, gg, r, k, fl)                                                              \
-	{                                                                                            \
-		offsetof(ul_layer, field), true, "transformer.h.%d." file, "blk.%d." gg, r, k, fl, 0 \
-	}
-#define OUTER(field, file, gg, r, k, fl)                                \
-	{                                                               \
-		offsetof(ul_model, field), false, file, gg, r, k, fl, 0 \
-	}
+#define SLOT(field, file, gg, r, k, fl) UL_LAYER_SLOT(field, "transformer.h.%d." file, gg, r, k, fl, 0)
 enum { VECTOR = UL_SLOT_VECTOR,
 	NORM = UL_SLOT_VECTOR | UL_SLOT_NORM,
 	TURNED = UL_SLOT_TRANSPOSED };
 
 static const ul_slot slots[] = {
-        OUTER(embed, "transformer.wte.weight", "token_embd.weight", "vocab", "hidden", 0),
-        OUTER(pos_embed, "transformer.wpe.weight", "position_embd.weight", "context", "hidden", 0),
+        UL_MODEL_SLOT(embed, "transformer.wte.weight", "token_embd.weight", "vocab", "hidden", 0),
+        UL_MODEL_SLOT(pos_embed, "transformer.wpe.weight", "position_embd.weight", "context", "hidden", 0),
         SLOT(norm1, "ln_1.weight", "attn_norm.weight", "1", "hidden", NORM),
         SLOT(norm1_b, "ln_1.bias", "attn_norm.bias", "1", "hidden", VECTOR),
         SLOT(qkv, "attn.c_attn.weight", "attn_qkv.weight", "3*hidden", "hidden", TURNED | UL_SLOT_QKV),
@@ -132,9 +122,9 @@ static const ul_slot slots[] = {
         SLOT(up_b, "mlp.c_fc.bias", "ffn_up.bias", "1", "ffn", VECTOR),
         SLOT(down, "mlp.c_proj.weight", "ffn_down.weight", "hidden", "ffn", TURNED),
         SLOT(down_b, "mlp.c_proj.bias", "ffn_down.bias", "1", "hidden", VECTOR),
-        OUTER(norm, "transformer.ln_f.weight", "output_norm.weight", "1", "hidden", NORM),
-        OUTER(norm_b, "transformer.ln_f.bias", "output_norm.bias", "1", "hidden", VECTOR),
-        OUTER(head, "lm_head.weight", "output.weight", "vocab", "hidden", UL_SLOT_HEAD),
+        UL_MODEL_SLOT(norm, "transformer.ln_f.weight", "output_norm.weight", "1", "hidden", NORM),
+        UL_MODEL_SLOT(norm_b, "transformer.ln_f.bias", "output_norm.bias", "1", "hidden", VECTOR),
+        UL_MODEL_SLOT(head, "lm_head.weight", "output.weight", "vocab", "hidden", UL_SLOT_HEAD),
         {0},
 };
 

@@ -43,17 +43,14 @@ static ul_val *block(ul_model *m, ul_pass *p, int layer, ul_val *h)
 	return ul_add(h, y);
 }
 
+static ul_val *last_norm(ul_model *m, ul_val *h)
+{
+	return ul_rmsnorm(h, m->norm, m->cfg.norm_eps, false);
+}
+
 static ul_val *forward(ul_model *m, ul_pass *p)
 {
-	ul_val *h = ul_pass_embed(m, p);
-	if (!ul_tap(p, UL_SITE_EMBED, 0, &h))
-		return h;
-	h = ul_blocks(m, p, h, block);
-	if (p->stopped)
-		return h;
-	h = ul_rmsnorm(h, m->norm, m->cfg.norm_eps, false);
-	ul_tap(p, UL_SITE_FINAL, 0, &h);
-	return h;
+	return ul_pass_blocks(m, p, ul_pass_embed(m, p), block, last_norm);
 }
 
 /* ---- config.json ---- */
@@ -169,11 +166,7 @@ static json_t *gguf_config(const ul_files *f, ul_err *err)
 	json_t *j = json_pack("{s:[s], s:s, s:s}", "architectures", class, "model_type", type, "hidden_act", "silu");
 	bool bias = ul_tensors_find(&f->tensors, "blk.0.attn_q.bias") != NULL;
 	bool ok = j || ul_nomem(err, 64);
-	ok = ok && ul_gguf_copy_int(g, "%s.block_count", j, "num_hidden_layers", true, err) &&
-	     ul_gguf_copy_int(g, "%s.context_length", j, "max_position_embeddings", true, err) &&
-	     ul_gguf_copy_int(g, "%s.embedding_length", j, "hidden_size", true, err) &&
-	     ul_gguf_copy_int(g, "%s.feed_forward_length", j, "intermediate_size", true, err) &&
-	     ul_gguf_copy_int(g, "%s.attention.head_count", j, "num_attention_heads", true, err) &&
+	ok = ok && ul_gguf_copy_sizes(g, j, err) &&
 	     ul_gguf_copy_int(g, "%s.attention.head_count_kv", j, "num_key_value_heads", false, err) &&
 	     ul_gguf_copy_int(g, "%s.attention.key_length", j, "head_dim", false, err) &&
 	     ul_gguf_copy_real(g, "%s.attention.layer_norm_rms_epsilon", j, "rms_norm_eps", true, err) &&
@@ -200,17 +193,14 @@ static bool gguf_keys(const ul_model *m, ul_gguf_out *o, ul_err *err)
 	return ul_gguf_out_rope(o, m, err);
 }
 
-#define SLOT(field, file, gg, r, k, fl, cond)                                                          \
-	{                                                                                              \
-		offsetof(ul_layer, field), true, "model.layers.%d." file, "blk.%d." gg, r, k, fl, cond \
-	}
+#define SLOT(field, file, gg, r, k, fl, cond) UL_LAYER_SLOT(field, "model.layers.%d." file, gg, r, k, fl, cond)
 #define QKV offsetof(ul_config, qkv_bias)
 #define O offsetof(ul_config, o_bias)
 #define MLP offsetof(ul_config, mlp_bias)
 #define NORM offsetof(ul_config, qk_norm)
 
 static const ul_slot slots[] = {
-        {offsetof(ul_model, embed), false, "model.embed_tokens.weight", "token_embd.weight", "vocab", "hidden", 0, 0},
+        UL_MODEL_SLOT(embed, "model.embed_tokens.weight", "token_embd.weight", "vocab", "hidden", 0),
         SLOT(q, "self_attn.q_proj.weight", "attn_q.weight", "q", "hidden", UL_SLOT_Q, 0),
         SLOT(q_b, "self_attn.q_proj.bias", "attn_q.bias", "1", "q", UL_SLOT_VECTOR | UL_SLOT_Q, QKV),
         SLOT(k, "self_attn.k_proj.weight", "attn_k.weight", "kv", "hidden", UL_SLOT_K, 0),
@@ -229,8 +219,8 @@ static const ul_slot slots[] = {
         SLOT(down_b, "mlp.down_proj.bias", "ffn_down.bias", "1", "hidden", UL_SLOT_VECTOR, MLP),
         SLOT(norm1, "input_layernorm.weight", "attn_norm.weight", "1", "hidden", UL_SLOT_VECTOR | UL_SLOT_NORM, 0),
         SLOT(norm2, "post_attention_layernorm.weight", "ffn_norm.weight", "1", "hidden", UL_SLOT_VECTOR | UL_SLOT_NORM, 0),
-        {offsetof(ul_model, norm), false, "model.norm.weight", "output_norm.weight", "1", "hidden", UL_SLOT_VECTOR | UL_SLOT_NORM, 0},
-        {offsetof(ul_model, head), false, "lm_head.weight", "output.weight", "vocab", "hidden", UL_SLOT_HEAD, 0},
+        UL_MODEL_SLOT(norm, "model.norm.weight", "output_norm.weight", "1", "hidden", UL_SLOT_VECTOR | UL_SLOT_NORM),
+        UL_MODEL_SLOT(head, "lm_head.weight", "output.weight", "vocab", "hidden", UL_SLOT_HEAD),
         {0},
 };
 

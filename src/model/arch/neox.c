@@ -40,17 +40,14 @@ static ul_val *block(ul_model *m, ul_pass *p, int layer, ul_val *h)
 	return ul_add(sum, y);
 }
 
+static ul_val *last_norm(ul_model *m, ul_val *h)
+{
+	return ul_layernorm(h, m->norm, m->norm_b, m->cfg.norm_eps);
+}
+
 static ul_val *forward(ul_model *m, ul_pass *p)
 {
-	ul_val *h = ul_pass_embed(m, p);
-	if (!ul_tap(p, UL_SITE_EMBED, 0, &h))
-		return h;
-	h = ul_blocks(m, p, h, block);
-	if (p->stopped)
-		return h;
-	h = ul_layernorm(h, m->norm, m->norm_b, m->cfg.norm_eps);
-	ul_tap(p, UL_SITE_FINAL, 0, &h);
-	return h;
+	return ul_pass_blocks(m, p, ul_pass_embed(m, p), block, last_norm);
 }
 
 /* ---- config.json ---- */
@@ -98,11 +95,7 @@ static json_t *gguf_config(const ul_files *f, ul_err *err)
 	json_t *j = json_pack("{s:[s], s:s, s:s}", "architectures", "GPTNeoXForCausalLM", "model_type", "gpt_neox", "hidden_act", "gelu");
 	bool parallel = true;
 	bool ok = j || ul_nomem(err, 64);
-	ok = ok && ul_gguf_copy_int(g, "%s.block_count", j, "num_hidden_layers", true, err) &&
-	     ul_gguf_copy_int(g, "%s.context_length", j, "max_position_embeddings", true, err) &&
-	     ul_gguf_copy_int(g, "%s.embedding_length", j, "hidden_size", true, err) &&
-	     ul_gguf_copy_int(g, "%s.feed_forward_length", j, "intermediate_size", true, err) &&
-	     ul_gguf_copy_int(g, "%s.attention.head_count", j, "num_attention_heads", true, err) &&
+	ok = ok && ul_gguf_copy_sizes(g, j, err) &&
 	     ul_gguf_copy_real(g, "%s.attention.layer_norm_epsilon", j, "layer_norm_eps", true, err) &&
 	     ul_gguf_copy_real(g, "%s.rope.freq_base", j, "rotary_emb_base", false, err) &&
 	     ul_gguf_bool(g, "%s.use_parallel_residual", &parallel, err) && ul_gguf_copy_common(g, j, err);
@@ -134,21 +127,14 @@ static bool gguf_keys(const ul_model *m, ul_gguf_out *o, ul_err *err)
 	return ul_gguf_out_rope(o, m, err);
 }
 
-#define SLOT(field, file, gg, r, k, fl, cond)                                                             \
-	{                                                                                                 \
-		offsetof(ul_layer, field), true, "gpt_neox.layers.%d." file, "blk.%d." gg, r, k, fl, cond \
-	}
-#define OUTER(field, file, gg, r, k, fl)                                \
-	{                                                               \
-		offsetof(ul_model, field), false, file, gg, r, k, fl, 0 \
-	}
+#define SLOT(field, file, gg, r, k, fl, cond) UL_LAYER_SLOT(field, "gpt_neox.layers.%d." file, gg, r, k, fl, cond)
 #define BIAS offsetof(ul_config, qkv_bias)
 enum { VECTOR = UL_SLOT_VECTOR,
 	NORM = UL_SLOT_VECTOR | UL_SLOT_NORM,
 	FUSED = UL_SLOT_QKV_HEADS | UL_SLOT_QKV };
 
 static const ul_slot slots[] = {
-        OUTER(embed, "gpt_neox.embed_in.weight", "token_embd.weight", "vocab", "hidden", 0),
+        UL_MODEL_SLOT(embed, "gpt_neox.embed_in.weight", "token_embd.weight", "vocab", "hidden", 0),
         SLOT(norm1, "input_layernorm.weight", "attn_norm.weight", "1", "hidden", NORM, 0),
         SLOT(norm1_b, "input_layernorm.bias", "attn_norm.bias", "1", "hidden", VECTOR, 0),
         SLOT(norm2, "post_attention_layernorm.weight", "ffn_norm.weight", "1", "hidden", NORM, 0),
@@ -161,9 +147,9 @@ static const ul_slot slots[] = {
         SLOT(up_b, "mlp.dense_h_to_4h.bias", "ffn_up.bias", "1", "ffn", VECTOR, 0),
         SLOT(down, "mlp.dense_4h_to_h.weight", "ffn_down.weight", "hidden", "ffn", 0, 0),
         SLOT(down_b, "mlp.dense_4h_to_h.bias", "ffn_down.bias", "1", "hidden", VECTOR, 0),
-        OUTER(norm, "gpt_neox.final_layer_norm.weight", "output_norm.weight", "1", "hidden", NORM),
-        OUTER(norm_b, "gpt_neox.final_layer_norm.bias", "output_norm.bias", "1", "hidden", VECTOR),
-        OUTER(head, "embed_out.weight", "output.weight", "vocab", "hidden", UL_SLOT_HEAD),
+        UL_MODEL_SLOT(norm, "gpt_neox.final_layer_norm.weight", "output_norm.weight", "1", "hidden", NORM),
+        UL_MODEL_SLOT(norm_b, "gpt_neox.final_layer_norm.bias", "output_norm.bias", "1", "hidden", VECTOR),
+        UL_MODEL_SLOT(head, "embed_out.weight", "output.weight", "vocab", "hidden", UL_SLOT_HEAD),
         {0},
 };
 
