@@ -5,7 +5,7 @@
 #define UL_MPU_API_H
 
 #include "api/api.h"
-#include "protocols/mpu.h"
+#include "protocols/mpu_server.h"
 
 /* ---- the server's decisions ---- */
 
@@ -17,7 +17,7 @@ typedef struct ul_mpu_config {
 	int64_t copies, rounds;
 	double noise, server_lr, common, clip;
 	int reparam, turns, alpha;
-	const char *base;
+	const char *base, *noise_key;
 } ul_mpu_config;
 extern const ul_opt ul_mpu_opts[];
 ul_mpu_how ul_mpu_how_of(const ul_mpu_config *c, bool sgd);
@@ -38,6 +38,20 @@ typedef struct ul_mpu_job {
 bool ul_mpu_unlearn(void *job, ul_model *copy, int k, ul_err *err); /* a ul_mpu_client_fn */
 /* Are these the settings of a run that m can have? *sgd: does it use SGD? */
 bool ul_mpu_job_check(const ul_mpu_job *j, ul_model *m, bool *sgd, ul_err *err);
+
+/* mpu_update.c: unlearns the copies of the round in `published` and writes the update folder. Stopped or killed, the same call goes on
+ * with the first copy that is not done. */
+typedef struct ul_mpu_client_config {
+	const char *output, *identity, *trust, *copies; /* copies: "0,2", NULL = all */
+	bool inexact; /* AdamW under rotations all the same */
+	double clip, dp_noise; /* of what is sent: longest update, and noise, both as shares; 0 = off */
+} ul_mpu_client_config;
+extern const ul_opt ul_mpu_client_opts[];
+/* *said: what was made, for people and programs; the caller owns it. */
+bool ul_mpu_client_run(const char *published, const ul_mpu_client_config *c, ul_mpu_job *job, bool force, json_t **said, ul_err *err);
+
+/* mpu_serve.c: the server's folder with its models opened. */
+ul_mpu_server *ul_mpu_server_load(const char *dir, ul_err *err);
 
 /* ---- both in one process ---- */
 

@@ -19,6 +19,7 @@ const ul_opt ul_mpu_opts[] = {
         {"server-lr", UL_OPT_REAL, AT(server_lr), "1", 0, 100, NULL, "η: how much of the averaged update is applied", "X"},
         {"common-noise", UL_OPT_REAL, AT(common), "0", 0, 100, NULL, "noise that all copies share and no average takes out, as a share of the other", "X"},
         {"clip-update", UL_OPT_REAL, AT(clip), "0", 0, 100, NULL, "longest update of a copy, as a share of the length of the weights; 0: any", "X"},
+        {"noise-key", UL_OPT_TEXT, AT(noise_key), NULL, 0, 0, NULL, "file of the key that noise and transforms are drawn with, made where there is none; default: a new key", "FILE"},
         {0},
 };
 

@@ -8,7 +8,6 @@
 #include "api/mpu_api.h"
 
 #include <math.h>
-#include <openssl/crypto.h>
 #include <string.h>
 #include <time.h>
 
@@ -72,6 +71,18 @@ static bool rounds(const ul_mpu_sim *s, ul_mpu *m, outcome *o, ul_mpu_job *job, 
 	return ok;
 }
 
+static bool draw_key(const char *file, ul_mpu_key *key, ul_err *err)
+{
+	ul_mpu_signer k; /* 32 secret bytes in a file of their own, as every key is kept */
+	if (!file)
+		return ul_secret_bytes(key, sizeof *key, err);
+	if (!ul_mpu_signer_open(&k, file, true, err))
+		return false;
+	memcpy(key->bytes, k.secret, sizeof key->bytes);
+	ul_mpu_signer_release(&k);
+	return true;
+}
+
 static bool with_copies(ul_mpu_sim *s, outcome *o, ul_mpu_how *how, ul_err *err)
 {
 	ul_mpu m = {.theta = o->model = open_start(s, err), .progress = s->progress};
@@ -80,7 +91,7 @@ static bool with_copies(ul_mpu_sim *s, outcome *o, ul_mpu_how *how, ul_err *err)
 	if (ok && s->server->base)
 		ok = (m.base = base = ul_model_open(s->server->base, NULL, err)) != NULL;
 	m.how = *how = ul_mpu_how_of(s->server, sgd);
-	ok = ok && ul_secret_bytes(&m.key, sizeof m.key, err) && rounds(s, &m, o, &s->job, err);
+	ok = ok && draw_key(s->server->noise_key, &m.key, err) && rounds(s, &m, o, &s->job, err);
 	ul_mpu_release(&m);
 	ul_model_free(base);
 	return ok;

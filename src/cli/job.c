@@ -26,6 +26,24 @@ const ul_setting *ul_job_settings(ul_cli *c, size_t *n)
 	return all;
 }
 
+const ul_setting *ul_job_inner(ul_cli *c, size_t *n, const char **output)
+{
+	const ul_setting *all = ul_job_settings(c, n);
+	ul_setting *kept = all ? ul_alloc(&c->arena, (*n + 1) * sizeof *kept) : NULL;
+	size_t k = 0;
+	if (!kept) {
+		return NULL;
+	}
+	*output = ul_settings_get(all, *n, "output");
+	for (size_t i = 0; i < *n; i++) {
+		if (strcmp(all[i].key, "output") && strcmp(all[i].key, "force") && strcmp(all[i].key, "adapter")) {
+			kept[k++] = all[i];
+		}
+	}
+	*n = k;
+	return kept;
+}
+
 const ul_setting *ul_job_origin(ul_cli *c, const char *dir, size_t *n)
 {
 	json_t *origin = ul_resume_read(dir, &c->err), *v;

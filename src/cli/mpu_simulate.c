@@ -6,7 +6,6 @@
 #include "cli/work.h"
 
 #include <math.h>
-#include <string.h>
 
 struct config {
 	const char *method;
@@ -32,20 +31,6 @@ static void print_table(const json_t *t)
 	        json_number_value(json_object_get(t, "mean_difference")), json_number_value(json_object_get(t, "worst_difference")));
 }
 
-/* Settings of the run: what was typed, without what only makes sense for a run folder. */
-static const ul_setting *run_settings(ul_cli *c, size_t *n, const char **output)
-{
-	const ul_setting *all = ul_job_settings(c, n);
-	ul_setting *kept = all ? ul_alloc(&c->arena, (*n + 1) * sizeof *kept) : NULL;
-	size_t k = 0;
-	*output = all ? ul_settings_get(all, *n, "output") : NULL;
-	for (size_t i = 0; kept && i < *n; i++)
-		if (strcmp(all[i].key, "output") && strcmp(all[i].key, "force") && strcmp(all[i].key, "adapter"))
-			kept[k++] = all[i];
-	*n = k;
-	return kept;
-}
-
 static int run(ul_cli *c, const void *given)
 {
 	const struct config *o = given;
@@ -56,7 +41,7 @@ static int run(ul_cli *c, const void *given)
 	if (!sim)
 		return ul_cli_fail(c);
 	s.job = (ul_mpu_job){.method = o->method, .progress = &c->progress};
-	s.job.setting = run_settings(c, &s.job.settings, &s.output);
+	s.job.setting = ul_job_inner(c, &s.job.settings, &s.output);
 	if (!s.job.setting)
 		return ul_cli_fail(c);
 	if (!o->method || !s.output)

@@ -185,5 +185,8 @@ enum { UL_SAVE_F32,
 	UL_SAVE_F16,
 	UL_SAVE_BF16 };
 bool ul_model_write(ul_model *m, const char *dir, int dtype, ul_err *err); /* into an existing (staged) directory */
+/* The same with other weights, made one parameter at a time: fill puts what parameter i should be into room [rows, cols]. */
+typedef bool (*ul_param_fill)(void *ud, int i, float *room, ul_err *err);
+bool ul_model_write_as(const ul_model *m, const char *dir, int dtype, ul_param_fill fill, void *ud, ul_err *err);
 
 #endif

@@ -304,17 +304,32 @@ static bool write_tensor(ul_sink *s, const ul_st_out *t, enum ul_dtype dtype, do
 	return true;
 }
 
-bool ul_safetensors_write(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_err *err)
+bool ul_safetensors_stream(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_st_fill fill, void *ud, ul_err *err)
 {
+	size_t most = 1;
+	for (int i = 0; fill && i < n; i++)
+		most = count(&t[i]) > most ? count(&t[i]) : most;
 	double *scratch = ul_malloc(CHUNK * (sizeof(double) + 2 * sizeof(float)));
-	if (!scratch)
-		return ul_nomem(err, CHUNK * (sizeof(double) + 2 * sizeof(float)));
-	ul_sink *s = ul_sink_open(path, err);
+	float *room = scratch ? ul_malloc(most * sizeof *room) : NULL;
+	ul_sink *s = room ? ul_sink_open(path, err) : (ul_nomem(err, most * sizeof *room), NULL);
 	bool ok = s && write_header(s, t, n, dtype, err);
-	for (int i = 0; ok && i < n; i++)
-		ok = write_tensor(s, &t[i], dtype, scratch, err);
+	for (int i = 0; ok && i < n; i++) {
+		ul_st_out one = t[i];
+		if (fill) {
+			one.be = NULL;
+			one.data = room;
+			ok = fill(ud, i, room, err);
+		}
+		ok = ok && write_tensor(s, &one, dtype, scratch, err);
+	}
 	if (s)
 		ok = ul_sink_close(s, err) && ok;
+	ul_free(room);
 	ul_free(scratch);
 	return ok;
+}
+
+bool ul_safetensors_write(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_err *err)
+{
+	return ul_safetensors_stream(path, t, n, dtype, NULL, NULL, err);
 }

@@ -22,5 +22,9 @@ typedef struct ul_st_out { /* one tensor to write */
 } ul_st_out;
 /* F32, F16, BF16 or F64, in the order given, streamed. */
 bool ul_safetensors_write(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_err *err);
+/* The same with tensors that are made one at a time, just before each is written: `fill` puts tensor i into room, in the order of
+ * memory. t[i].data and .be are not looked at. */
+typedef bool (*ul_st_fill)(void *ud, int i, float *room, ul_err *err);
+bool ul_safetensors_stream(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_st_fill fill, void *ud, ul_err *err);
 
 #endif

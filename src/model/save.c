@@ -28,7 +28,7 @@ static json_t *config_to_save(const ul_model *m, int dtype)
 	return config;
 }
 
-static bool write_weights(const ul_model *m, const char *path, int dtype, ul_err *err)
+static bool write_weights(const ul_model *m, const char *path, int dtype, ul_param_fill fill, void *ud, ul_err *err)
 {
 	ul_st_out *out = ul_calloc((size_t)m->params, sizeof *out);
 	if (!out)
@@ -44,12 +44,12 @@ static bool write_weights(const ul_model *m, const char *path, int dtype, ul_err
 			out[i].shape[1] = p->rows;
 		}
 	}
-	bool ok = ul_safetensors_write(path, out, m->params, saves[dtype].dtype, err);
+	bool ok = ul_safetensors_stream(path, out, m->params, saves[dtype].dtype, fill, ud, err);
 	ul_free(out);
 	return ok;
 }
 
-bool ul_model_write(ul_model *m, const char *dir, int dtype, ul_err *err)
+bool ul_model_write_as(const ul_model *m, const char *dir, int dtype, ul_param_fill fill, void *ud, ul_err *err)
 {
 	if (m->adapter)
 		return ul_fail(err, "the model carries an adapter: merge it, or write the adapter instead");
@@ -57,10 +57,15 @@ bool ul_model_write(ul_model *m, const char *dir, int dtype, ul_err *err)
 	char *config_path = ul_path_join(&a, dir, "config.json"), *weights = ul_path_join(&a, dir, "model.safetensors");
 	json_t *config = config_to_save(m, dtype);
 	bool ok = (config_path && weights && config) || ul_nomem(err, 64);
-	ok = ok && ul_json_write(config_path, config, err) && write_weights(m, weights, dtype, err) && (!m->tok || ul_tok_save(m->tok, dir, err));
+	ok = ok && ul_json_write(config_path, config, err) && write_weights(m, weights, dtype, fill, ud, err) && (!m->tok || ul_tok_save(m->tok, dir, err));
 	json_decref(config);
 	ul_arena_release(&a);
 	return ok;
+}
+
+bool ul_model_write(ul_model *m, const char *dir, int dtype, ul_err *err)
+{
+	return ul_model_write_as(m, dir, dtype, NULL, NULL, err);
 }
 
 /* ---- identity ---- */

@@ -118,6 +118,7 @@ bool ul_mpu_length(const ul_mpu *m, const ul_mpu_update *u, double *length, doub
 double ul_mpu_shrink(const ul_mpu *m, double length, double theta); /* the factor that m->how.clip asks for */
 /* *sum [rows, cols] += shrink T⁻¹(Δ) / α_k of parameter i; *sum is made when it is NULL. room: [rows, cols]. */
 bool ul_mpu_take(const ul_mpu *m, const ul_mpu_plan *plan, const ul_mpu_update *u, int i, double shrink, float *room, double **sum, ul_err *err);
+bool ul_mpu_stepped(const ul_mpu *m, int i, const double *sum, float *out, ul_err *err); /* what the step makes of parameter i */
 bool ul_mpu_step(ul_mpu *m, int i, const double *sum, ul_err *err); /* θ += η sum / Σ 1/α; sum NULL: nothing came back */
 size_t ul_mpu_largest(const ul_model *m); /* elements of its largest parameter */
 

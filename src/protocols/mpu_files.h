@@ -26,6 +26,7 @@ typedef struct ul_mpu_signer {
 	char key[65]; /* the public half, hex */
 } ul_mpu_signer;
 bool ul_mpu_signer_open(ul_mpu_signer *s, const char *path, bool make, ul_err *err); /* make: a new one where there is none */
+bool ul_mpu_signer_fill(ul_mpu_signer *s, ul_err *err); /* the public half of s->secret */
 /* Overwrites the secret half. */
 void ul_mpu_signer_release(ul_mpu_signer *s);
 

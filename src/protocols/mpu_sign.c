@@ -63,7 +63,7 @@ static EVP_PKEY *private_key(const ul_mpu_signer *s)
 	return EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, s->secret, sizeof s->secret);
 }
 
-static bool fill_public(ul_mpu_signer *s, ul_err *err)
+bool ul_mpu_signer_fill(ul_mpu_signer *s, ul_err *err)
 {
 	unsigned char public[32];
 	size_t n = sizeof public;
@@ -100,8 +100,8 @@ bool ul_mpu_signer_open(ul_mpu_signer *s, const char *path, bool make, ul_err *e
 	char line[66];
 	*s = (ul_mpu_signer){0};
 	if (ul_file_exists(path) || !make)
-		return read_secret(s, path, err) && fill_public(s, err);
-	if (!ul_secret_bytes(s->secret, sizeof s->secret, err) || !fill_public(s, err))
+		return read_secret(s, path, err) && ul_mpu_signer_fill(s, err);
+	if (!ul_secret_bytes(s->secret, sizeof s->secret, err) || !ul_mpu_signer_fill(s, err))
 		return false;
 	ul_hex(s->secret, sizeof s->secret, line);
 	line[64] = '\n';

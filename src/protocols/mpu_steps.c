@@ -203,23 +203,30 @@ double ul_mpu_shrink(const ul_mpu *m, double length, double theta)
 	return m->how.clip > 0 && length > most ? most / length : 1;
 }
 
+bool ul_mpu_stepped(const ul_mpu *m, int i, const double *sum, float *out, ul_err *err)
+{
+	const ul_param *p = m->theta->param[i];
+	double weights = 0;
+	ul_param_get_f32(p, out);
+	for (int k = 0; k < m->how.copies; k++)
+		weights += 1 / m->alpha[k];
+	for (size_t e = 0, n = sum ? count(p) : 0; e < n; e++) {
+		out[e] += (float)(m->how.server_lr * (sum[e] / weights));
+		if (!isfinite(out[e]))
+			return ul_fail(err, "the averaged update makes %s infinite", p->name);
+	}
+	return true;
+}
+
 bool ul_mpu_step(ul_mpu *m, int i, const double *sum, ul_err *err)
 {
 	ul_param *p = m->theta->param[i];
-	double weights = 0;
-	size_t n = count(p);
+	float *w = sum ? ul_malloc(count(p) * sizeof *w) : NULL;
 	if (!sum)
 		return true;
-	for (int k = 0; k < m->how.copies; k++)
-		weights += 1 / m->alpha[k];
-	float *w = ul_malloc(n * sizeof *w);
-	bool ok = (w || ul_nomem(err, n * sizeof *w)) && ul_param_own(p, err);
-	if (ok) {
-		ul_param_get_f32(p, w);
-		for (size_t e = 0; e < n; e++)
-			w[e] += (float)(m->how.server_lr * (sum[e] / weights));
+	bool ok = (w || ul_nomem(err, count(p) * sizeof *w)) && ul_param_own(p, err) && ul_mpu_stepped(m, i, sum, w, err);
+	if (ok)
 		ul_param_set_f32(p, w);
-	}
 	ul_free(w);
 	return ok;
 }
