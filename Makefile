@@ -17,21 +17,28 @@ OPT     ?= -O2
 Q       := $(if $(V),,@)
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
 SANFLAG := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-DEPINC  := $(shell pkg-config --cflags $(PKG) 2>/dev/null) $(shell pkg-config --cflags openblas 2>/dev/null)
+NETPKG  := libmicrohttpd gnutls libcurl sqlite3
+DEPINC  := $(shell pkg-config --cflags $(PKG) $(NETPKG) 2>/dev/null) $(shell pkg-config --cflags openblas 2>/dev/null)
 DEPLIB  := $(shell pkg-config --libs $(PKG) 2>/dev/null) $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -lm
+NETLIB  := $(shell pkg-config --libs $(NETPKG) 2>/dev/null) -lpthread
 INCLUDE := -Iinclude -Isrc -I$(B)/gen
 CFLAGS  += -std=c17 -D_GNU_SOURCE $(OPT) -g -fopenmp -fno-math-errno -fPIC $(SANFLAG) $(WARN) $(INCLUDE) $(DEPINC)
 LDLIBS  += $(DEPLIB) -fopenmp
 
-LIB_SRC := $(sort $(filter-out src/cli/%,$(wildcard src/*/*.c src/*/*/*.c)))
+# What talks over the network belongs to the program: libunlearn asks for no network library and no database.
+NET_SRC := $(sort $(wildcard src/protocols/net_*.c))
+LIB_SRC := $(sort $(filter-out src/cli/% $(NET_SRC),$(wildcard src/*/*.c src/*/*/*.c)))
 CLI_SRC := $(sort $(wildcard src/cli/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/registry.o
+NET_OBJ := $(NET_SRC:src/%.c=$(B)/obj/%.o)
 CLI_OBJ := $(CLI_SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/verbs.o
 
 all: $(B)/unlearn
-$(B)/unlearn: $(CLI_OBJ) $(B)/libunlearn.a
+$(B)/unlearn: $(CLI_OBJ) $(B)/net.a $(B)/libunlearn.a
 	@echo "  link  $@"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CLI_OBJ) $(B)/libunlearn.a $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CLI_OBJ) $(B)/net.a $(B)/libunlearn.a $(NETLIB) $(LDLIBS)
+$(B)/net.a: $(NET_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $(NET_OBJ)
 $(B)/libunlearn.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $(LIB_OBJ)
 $(B)/obj/%.o: src/%.c Makefile
@@ -72,15 +79,16 @@ $(B)/test/test.o: tests/test.c tests/test.h src/base/base.h Makefile
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	$(Q)$(CC) $(TESTFLAGS) -MMD -MP -c -o $@ $<
-$(TEST_BIN): $(B)/test/%: $(B)/test/%.run.c tests/%.c $(B)/test/test.o $(B)/libunlearn.a
+$(B)/test/unit/test_net: LDLIBS := $(NETLIB) $(LDLIBS)
+$(TEST_BIN): $(B)/test/%: $(B)/test/%.run.c tests/%.c $(B)/test/test.o $(B)/net.a $(B)/libunlearn.a
 	@rm -f $@
 	@echo "  test  $@"
-	$(Q)$(CC) $(TESTFLAGS) -MMD -MP -MT $@ -MF $@.d $(LDFLAGS) -o $@ $< $(B)/test/test.o $(B)/libunlearn.a $(LDLIBS)
-$(FUZZ_BIN): $(B)/test/%: tests/%.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h $(B)/libunlearn.a
+	$(Q)$(CC) $(TESTFLAGS) -MMD -MP -MT $@ -MF $@.d $(LDFLAGS) -o $@ $< $(B)/test/test.o $(B)/net.a $(B)/libunlearn.a $(LDLIBS)
+$(FUZZ_BIN): $(B)/test/%: tests/%.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h $(B)/net.a $(B)/libunlearn.a
 	@rm -f $@
 	@mkdir -p $(@D)
 	@echo "  test  $@"
-	$(Q)$(CC) $(TESTFLAGS) -DFUZZ_REPLAY $(LDFLAGS) -o $@ $< tests/fuzz/fuzz.c $(B)/libunlearn.a $(LDLIBS)
+	$(Q)$(CC) $(TESTFLAGS) -DFUZZ_REPLAY $(LDFLAGS) -o $@ $< tests/fuzz/fuzz.c $(B)/net.a $(B)/libunlearn.a $(LDLIBS)
 
 # A test that does not build is a failure like any other, and the rest still runs. The shared library is built before
 # the tests of `make install` run beside one another and would build it twice at once.
@@ -128,7 +136,7 @@ uninstall:
 # ---- check: what machines can judge ----
 
 FORMATTED := $(sort $(wildcard include/*.h src/*/*.[ch] src/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] examples/*.c))
-TIDY      := $(patsubst src/%.c,$(B)/check/%.tidy,$(LIB_SRC) $(CLI_SRC))
+TIDY      := $(patsubst src/%.c,$(B)/check/%.tidy,$(LIB_SRC) $(NET_SRC) $(CLI_SRC))
 
 check: check-layers check-format check-tidy check-cppcheck check-docs
 check-layers: $(B)/libunlearn.a
@@ -152,7 +160,7 @@ check-cppcheck:
 	@cppcheck --quiet -j2 --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 --cppcheck-build-dir=$(B)/check/cppcheck \
 		--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=unusedStructMember --suppress=duplicateAssignExpression --suppress=invalidFunctionArg --suppress=invalidPointerCast \
 		--suppress=uninitvar:src/text/tok_text.c -D_GNU_SOURCE -D__GNUC__ -Iinclude -Isrc src && \
-		echo "cppcheck: $(words $(LIB_SRC) $(CLI_SRC)) files"
+		echo "cppcheck: $(words $(LIB_SRC) $(NET_SRC) $(CLI_SRC)) files"
 check-docs: $(B)/unlearn
 	@tools/docs check $(B)
 	@tools/docs-commands $(B)
@@ -173,7 +181,7 @@ FB     := $(B)/fuzz
 FUZZCC := clang -std=c17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fno-math-errno -Wno-unknown-pragmas -Wno-unknown-attributes $(INCLUDE) $(DEPINC) $(GOMP) -I. -Itests
 GOMP   := -idirafter $(B)/gen/omp
 FUZZSAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
-FUZZ_OBJ := $(LIB_SRC:src/%.c=$(FB)/obj/%.o) $(FB)/obj/gen/registry.o
+FUZZ_OBJ := $(patsubst src/%.c,$(FB)/obj/%.o,$(LIB_SRC) $(NET_SRC)) $(FB)/obj/gen/registry.o
 
 $(FB)/obj/%.o: src/%.c Makefile $(B)/gen/omp/omp.h
 	@mkdir -p $(@D)
@@ -196,7 +204,7 @@ interop: $(B)/unlearn
 	@tests/interop/run $(B)
 
 -include $(FUZZ_OBJ:.o=.d)
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:=.d) $(B)/test/test.d
+-include $(LIB_OBJ:.o=.d) $(NET_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:=.d) $(B)/test/test.d
 clean:
 	rm -rf build
 MODEL ?=
