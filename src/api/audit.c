@@ -13,6 +13,9 @@ const ul_opt ul_audit_opts[] = {
         {"forget", UL_OPT_TEXT, AT(forget), NULL, 0, 0, NULL, "rows that should be forgotten", "F"},
         {"before", UL_OPT_TEXT, AT(before), NULL, 0, 0, NULL, "the model before it forgot: what utility is compared with", "MODEL"},
         {"oracle", UL_OPT_TEXT, AT(oracle), NULL, 0, 0, NULL, "a model trained without those rows: what forgetting is compared with", "MODEL"},
+        {"oracle-2", UL_OPT_TEXT, AT(oracle2), NULL, 0, 0, NULL, "the same with another seed: what oracles differ by is no difference", "MODEL"},
+        {"oracle-3", UL_OPT_TEXT, AT(oracle3), NULL, 0, 0, NULL, "a third", "MODEL"},
+        {"oracle-4", UL_OPT_TEXT, AT(oracle4), NULL, 0, 0, NULL, "a fourth", "MODEL"},
         {"reference", UL_OPT_TEXT, AT(reference), NULL, 0, 0, NULL, "a model that calibrates membership inference", "MODEL"},
         {"retain", UL_OPT_TEXT, AT(retain), NULL, 0, 0, NULL, "rows that should stay", "F"},
         {"holdout", UL_OPT_TEXT, AT(holdout), NULL, 0, 0, NULL, "rows of the same kind that were never trained on", "F"},
@@ -56,7 +59,7 @@ typedef struct session {
 
 static bool open_models(session *s, ul_model *m, ul_err *err)
 {
-	const char *path[UL_WHOS] = {NULL, s->c->before, s->c->oracle, s->c->reference};
+	const char *path[UL_WHOS] = {NULL, s->c->before, s->c->oracle, s->c->reference, s->c->oracle2, s->c->oracle3, s->c->oracle4};
 	s->exam.model[UL_AFTER] = m;
 	for (int w = 1; w < UL_WHOS; w++) {
 		if (path[w] && !(s->opened[w] = ul_model_open(path[w], NULL, err)))
@@ -181,7 +184,7 @@ static bool conduct(session *s, json_t **scores, enum ul_verdict *verdict, ul_er
 /* Asked before the work, which may take hours. */
 static bool output_is_free(const ul_model *m, const ul_audit_config *c, ul_err *err)
 {
-	const char *model[] = {m->path, c->before, c->oracle, c->reference};
+	const char *model[] = {m->path, c->before, c->oracle, c->oracle2, c->oracle3, c->oracle4, c->reference};
 	const char *data[] = {c->forget, c->retain, c->holdout, c->neighbours, c->general};
 	bool ok = true;
 	for (size_t i = 0; ok && i < sizeof model / sizeof *model; i++)

@@ -17,7 +17,10 @@ enum ul_who { UL_AFTER,
 	UL_BEFORE,
 	UL_ORACLE,
 	UL_REFERENCE,
-	UL_WHOS }; /* the audited model, θ0, the retrained one, a calibrating one */
+	UL_ORACLE_2,
+	UL_ORACLE_3,
+	UL_ORACLE_4,
+	UL_WHOS }; /* the audited model, θ0, the retrained one, a calibrating one, the retrained one with other seeds */
 enum ul_split { UL_S_FORGET,
 	UL_S_RETAIN,
 	UL_S_HOLDOUT,
@@ -131,6 +134,9 @@ bool ul_items_nll(const ul_ask *q, ul_items *out);
 bool ul_items_prob(const ul_ask *q, ul_items *out);
 bool ul_items_entity(const ul_ask *q, bool entity, bool accuracy, ul_items *out);
 double ul_entity_right(const ul_ask *q, int row, const ul_row_score *s); /* 1: no token of its personal data is missed; NaN: it has none */
+/* One value for each continuation that was asked for; NaN with q->err set stops. */
+typedef double (*ul_said_fn)(const ul_ask *q, const char *text);
+bool ul_items_said(const ul_ask *q, ul_said_fn f, ul_items *out);
 bool ul_items_rouge(const ul_ask *q, bool stem, bool recall, ul_items *out);
 bool ul_items_fluency(const ul_ask *q, bool repetition, ul_items *out); /* of what is said: distinct word pairs, or words repeated at once */
 bool ul_items_truth_ratio(const ul_ask *q, ul_items *out); /* x = wrong / correct */
@@ -170,6 +176,7 @@ typedef struct ul_audit_def {
 	int sign; /* +1: larger leaks more (utility: larger is better) */
 	double margin; /* Δ₀ of the equivalence test */
 	bool relative; /* the margin is a share of the reference */
+	double second; /* utility: the margin against the oracle, absolute, where the model before does not let it pass; 0 = the same margin */
 	bool rate; /* values in [0, 1] of which many are equal: no spread seen is not no spread */
 	double chance;
 	bool gate, required; /* utility gate; counted in the overall verdict */
@@ -186,13 +193,16 @@ typedef struct ul_audit_def {
 	bool (*more)(ul_exam *e, const ul_line *line, json_t *o, ul_err *err);
 } ul_audit_def;
 extern const ul_audit_def *const ul_audits[]; /* generated registry, NULL-terminated */
-const ul_audit_def *ul_audit_find(const char *name, ul_err *err); /* names the nearest known one */
+const ul_audit_def *ul_audit_find(const char *name, ul_err *err); /* find.c: names the nearest known one */
+bool ul_audits_known(const char *only, ul_err *err); /* all names of a comma-separated list; NULL: none to know */
 
 /* ---- verdict.c ---- */
 
 struct ul_line {
 	const ul_audit_def *def;
 	ul_items items[UL_WHOS]; /* of the models that were asked */
+	ul_items common; /* of the oracles together: what is compared with */
+	double oracle_sd; /* of the value over oracles of several seeds; 0 with one */
 	ul_items peer; /* of the holdout, where that is the reference */
 	int n, clusters;
 	double value, lo, hi; /* of the audited model; without a reference the interval of its own value */

@@ -9,7 +9,7 @@
 
 const char *ul_who_name(enum ul_who w)
 {
-	static const char *const name[] = {"after", "before", "oracle", "reference"};
+	static const char *const name[] = {"after", "before", "oracle", "reference", "oracle-2", "oracle-3", "oracle-4"};
 	return name[w];
 }
 

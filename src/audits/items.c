@@ -158,6 +158,22 @@ bool ul_items_entity(const ul_ask *q, bool entity, bool accuracy, ul_items *out)
 
 /* ---- what is said ---- */
 
+bool ul_items_said(const ul_ask *q, ul_said_fn f, ul_items *out)
+{
+	const ul_dataset *d = ul_exam_data(q->e, q->split);
+	if (!d)
+		return ul_items_by_row(q, 0, mean_nll, out); /* says what is missing */
+	if (!ul_exam_settings(q->e)->model[UL_AFTER]->tok)
+		return ul_not_here(q, "the model has no tokenizer to speak with");
+	const ul_gen *said = ul_exam_greedy(q->e, q->who, q->split, q->err);
+	for (int i = 0; said && i < d->n; i++) {
+		double v = said[i].text ? f(q, said[i].text) : NAN;
+		if (q->err->msg[0] || (!isnan(v) && !ul_items_add(q->e, out, q->split, i, v, 0, q->err)))
+			return false;
+	}
+	return said && (out->n > 0 || ul_not_here(q, "nothing was said"));
+}
+
 bool ul_items_rouge(const ul_ask *q, bool stem, bool recall, ul_items *out)
 {
 	const ul_dataset *d = ul_exam_data(q->e, q->split);
@@ -234,24 +250,28 @@ unsigned char *ul_hits(const ul_ask *q, int row, const ul_row_score *s, int *n)
 	return hit;
 }
 
+static double fluency(const ul_ask *q, const char *text, bool repetition)
+{
+	double distinct, repeated;
+	bool failed;
+	ul_fluency(text, &distinct, &repeated, &failed);
+	if (failed)
+		ul_nomem(q->err, 0);
+	return failed ? NAN : repetition ? repeated
+	                                 : distinct;
+}
+
+static double variety(const ul_ask *q, const char *text)
+{
+	return fluency(q, text, false);
+}
+
+static double repetition_of(const ul_ask *q, const char *text)
+{
+	return fluency(q, text, true);
+}
+
 bool ul_items_fluency(const ul_ask *q, bool repetition, ul_items *out)
 {
-	const ul_dataset *d = ul_exam_data(q->e, q->split);
-	if (!d)
-		return ul_not_here(q, "no retain data were given");
-	if (!ul_exam_settings(q->e)->model[UL_AFTER]->tok)
-		return ul_not_here(q, "the model has no tokenizer to speak with");
-	const ul_gen *said = ul_exam_greedy(q->e, q->who, q->split, q->err);
-	for (int i = 0; said && i < d->n; i++) {
-		double distinct, repeated;
-		bool failed;
-		if (!said[i].text)
-			continue;
-		ul_fluency(said[i].text, &distinct, &repeated, &failed);
-		if (failed)
-			return ul_nomem(q->err, 0);
-		if (!ul_items_add(q->e, out, q->split, i, repetition ? repeated : distinct, 0, q->err))
-			return false;
-	}
-	return said && (out->n > 0 || ul_not_here(q, "nothing was said"));
+	return ul_items_said(q, repetition ? repetition_of : variety, out);
 }

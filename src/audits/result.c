@@ -43,6 +43,8 @@ static json_t *line_json(ul_exam *e, const ul_line *l, ul_err *err)
 	json_object_set_new(o, "clusters", json_integer(l->clusters));
 	json_object_set_new(o, "own_ci", range(l->own_lo, l->own_hi));
 	json_object_set_new(o, "oracle", ul_json_number(l->oracle));
+	if (l->oracle_sd > 0)
+		json_object_set_new(o, "oracle_sd", ul_json_number(l->oracle_sd));
 	if (l->against) {
 		json_object_set_new(o, "difference", ul_json_number(l->difference.estimate));
 		json_object_set_new(o, "difference_ci", range(l->difference.lo, l->difference.hi));

@@ -14,6 +14,7 @@ const ul_audit_def ul_audit_retain_prob = {
         .sign = +1,
         .margin = 0.05,
         .relative = true,
+        .second = 0.03,
         .gate = true,
         .level = UL_QUICK,
         .items = ul_items_prob,

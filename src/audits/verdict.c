@@ -85,6 +85,52 @@ static bool ask(const court *c, ul_line *l, enum ul_who w, enum ul_split s, ul_i
 	return true;
 }
 
+static const enum ul_who oracles[] = {UL_ORACLE, UL_ORACLE_2, UL_ORACLE_3, UL_ORACLE_4};
+enum { ORACLES = sizeof oracles / sizeof *oracles };
+
+/* Oracles differ by their seeds alone: what lies within two deviations of them is no difference. */
+static double spread(const ul_line *l)
+{
+	double x[ORACLES], mean = 0, var = 0;
+	int n = 0;
+	for (int k = 0; k < ORACLES; k++) {
+		if (l->items[oracles[k]].n > 0)
+			x[n++] = reported(l->def, &l->items[oracles[k]], &l->items[UL_ORACLE]);
+	}
+	for (int i = 0; i < n; i++)
+		mean += x[i] / n;
+	for (int i = 0; i < n; i++)
+		var += (x[i] - mean) * (x[i] - mean);
+	return n > 1 ? sqrt(var / (n - 1)) : 0;
+}
+
+/* What is compared with: the mean over the oracles, item by item where the line is a mean; a rank or a median of means is not the
+ * mean of ranks, and there the first oracle stands for all, with their common spread. */
+static bool pool(const court *c, ul_line *l)
+{
+	l->common = l->items[UL_ORACLE];
+	l->oracle_sd = spread(l);
+	if (l->def->aggregate || l->def->contrast || l->common.n == 0)
+		return true;
+	double *sum = ul_alloc(ul_exam_arena(c->e), (size_t)l->common.n * sizeof *sum);
+	int many = 0;
+	if (!sum)
+		return ul_nomem(c->err, (size_t)l->common.n * sizeof *sum);
+	for (int k = 0; k < ORACLES; k++) {
+		const ul_items *it = &l->items[oracles[k]];
+		if (it->n == 0 || !same_items(it, &l->common))
+			continue;
+		many++;
+		for (int i = 0; i < it->n; i++)
+			sum[i] += it->value[i];
+	}
+	for (int i = 0; i < l->common.n; i++)
+		sum[i] /= many;
+	if (many > 1)
+		l->common.value = sum;
+	return true;
+}
+
 static bool gather(const court *c, ul_line *l)
 {
 	enum ul_split s = l->def->split;
@@ -94,7 +140,11 @@ static bool gather(const court *c, ul_line *l)
 		return true;
 	if (ul_exam_has(c->e, UL_BEFORE) && !ask(c, l, UL_BEFORE, s, &l->items[UL_BEFORE]))
 		return false;
-	if (ul_exam_has(c->e, UL_ORACLE) && !ask(c, l, UL_ORACLE, s, &l->items[UL_ORACLE]))
+	for (int k = 0; k < ORACLES; k++) {
+		if (ul_exam_has(c->e, oracles[k]) && !ask(c, l, oracles[k], s, &l->items[oracles[k]]))
+			return false;
+	}
+	if (!pool(c, l))
 		return false;
 	if (c->mode == UL_MODE_HOLDOUT && l->def->against == UL_VS_PEER)
 		return ask(c, l, UL_AFTER, UL_S_HOLDOUT, &l->peer);
@@ -144,6 +194,15 @@ static void show_interval(ul_line *l)
 	l->hi = l->def->sign > 0 ? l->reference + d->hi : l->reference - d->lo;
 }
 
+static double margin_of(const ul_line *l, const ul_items *ref)
+{
+	const ul_audit_def *d = l->def;
+	bool oracle = ref == &l->common;
+	double fixed = d->second > 0 && oracle && l->items[UL_BEFORE].n > 0 ? d->second : d->relative ? d->margin * fabs(l->reference)
+	                                                                                              : d->margin;
+	return oracle ? fmax(fixed, 2 * l->oracle_sd) : fixed;
+}
+
 static bool compare(const court *c, ul_line *l, const ul_items *ref, bool one_sided)
 {
 	const ul_audit_def *d = l->def;
@@ -151,7 +210,7 @@ static bool compare(const court *c, ul_line *l, const ul_items *ref, bool one_si
 	bool paired = ref && same_items(&l->items[UL_AFTER], ref);
 	ul_boot boot = {.a = &a, .b = ref ? &b : NULL, .paired = paired, .stat = gap, .ud = (void *)(uintptr_t)d, .reps = c->reps, .seed = c->cfg->seed, .line = d->name, .purpose = "difference"};
 	l->reference = ref ? (d->contrast ? 0 : once(d, ref)) : d->chance;
-	l->margin = d->relative ? d->margin * fabs(l->reference) : d->margin;
+	l->margin = margin_of(l, ref);
 	l->value = reported(d, &l->items[UL_AFTER], ref);
 	l->before = l->items[UL_BEFORE].n > 0 ? reported(d, &l->items[UL_BEFORE], ref) : NAN;
 	if (d->judge && ref) {
@@ -172,17 +231,17 @@ static bool compare(const court *c, ul_line *l, const ul_items *ref, bool one_si
 /* Utility against the model before; a loss that the oracle shows as well is no fault of forgetting. */
 static bool judge_utility(const court *c, ul_line *l)
 {
-	const ul_items *before = &l->items[UL_BEFORE], *oracle = &l->items[UL_ORACLE];
+	const ul_items *before = &l->items[UL_BEFORE], *oracle = &l->common;
 	if (before->n == 0 && oracle->n == 0)
 		return true;
 	l->against = before->n > 0 ? "before" : "oracle";
-	if (!compare(c, l, before->n > 0 ? before : oracle, false))
+	if (!compare(c, l, before->n > 0 ? before : &l->common, false))
 		return false;
 	if (l->verdict == UL_PASS || before->n == 0 || oracle->n == 0)
 		return true;
 	ul_line other = *l;
 	other.against = "oracle";
-	if (!compare(c, &other, oracle, false))
+	if (!compare(c, &other, &other.common, false))
 		return false;
 	if (other.verdict == UL_PASS)
 		*l = other;
@@ -192,9 +251,9 @@ static bool judge_utility(const court *c, ul_line *l)
 static bool judge_leak(const court *c, ul_line *l)
 {
 	bool one_sided = c->cfg->allow_over && l->def->kind == UL_K_FORGET;
-	if (l->items[UL_ORACLE].n > 0) {
+	if (l->common.n > 0) {
 		l->against = "oracle";
-		return compare(c, l, &l->items[UL_ORACLE], one_sided);
+		return compare(c, l, &l->common, one_sided);
 	}
 	if (c->mode == UL_MODE_HOLDOUT && l->def->against == UL_VS_CHANCE) {
 		l->against = "chance";
@@ -241,7 +300,7 @@ static bool judge_line(const court *c, ul_line *l)
 	l->lo = l->own_lo = i.lo;
 	l->hi = l->own_hi = i.hi;
 	l->before = once(l->def, &l->items[UL_BEFORE]);
-	l->oracle = once(l->def, &l->items[UL_ORACLE]);
+	l->oracle = once(l->def, &l->common);
 	if (l->def->unjudged)
 		return true;
 	bool ok = l->def->against == UL_VS_BEFORE ? judge_utility(c, l) : judge_leak(c, l);
@@ -333,39 +392,6 @@ static bool chosen(const char *only, const ul_audit_def *d, enum ul_level level)
 	return false;
 }
 
-const ul_audit_def *ul_audit_find(const char *name, ul_err *err)
-{
-	const ul_audit_def *near = NULL;
-	int best = 4;
-	for (int i = 0; ul_audits[i]; i++) {
-		int d = ul_edit_distance(ul_audits[i]->name, name);
-		if (d == 0)
-			return ul_audits[i];
-		if (d < best) {
-			best = d;
-			near = ul_audits[i];
-		}
-	}
-	ul_fail(err, "there is no audit \"%.100s\"", name);
-	if (near)
-		ul_hint(err, "did you mean \"%s\"?", near->name);
-	else
-		ul_hint(err, "\"unlearn audits\" lists them");
-	return NULL;
-}
-
-static bool known(const char *only, ul_arena *a, ul_err *err)
-{
-	char *list = ul_arena_strdup(a, only ? only : ""), *save = NULL;
-	if (!list)
-		return ul_nomem(err, only ? strlen(only) : 1);
-	for (char *name = strtok_r(list, ", ", &save); name; name = strtok_r(NULL, ", ", &save)) {
-		if (!ul_audit_find(name, err))
-			return false;
-	}
-	return true;
-}
-
 /* Gates first, so that a reader meets them first. */
 static int rank(const ul_audit_def *d)
 {
@@ -400,7 +426,7 @@ bool ul_judge(ul_exam *e, const char *only, int reps, ul_verdicts *out, ul_err *
 	ul_err local = {0};
 	ul_verdicts v = {.mode = ul_exam_mode(e)};
 	court c = {.e = e, .cfg = ul_exam_settings(e), .mode = v.mode, .reps = reps, .keep = &v.arena, .err = &local};
-	bool ok = known(only, &v.arena, &local) && line_up(&c, only, &v);
+	bool ok = ul_audits_known(only, &local) && line_up(&c, only, &v);
 	const ul_progress *p = c.cfg->progress;
 	for (int i = 0; ok && i < v.n; i++) {
 		ul_line *l = &v.line[i];

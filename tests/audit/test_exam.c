@@ -147,6 +147,63 @@ static void test_exam__asks_for_what_it_knows(void)
 	ul_dataset_release(&forget);
 }
 
+static void test_exam__oracles_of_several_seeds_set_the_margin(void)
+{
+	ul_model *m = world_model(31), *seed[] = {world_model(32), world_model(33), world_model(34)};
+	ul_dataset forget = {0}, holdout = {0};
+	double value[3], auc[3], mean = 0, var = 0;
+	world_rows(&forget, m, 20, "forget");
+	world_rows(&holdout, NULL, 20, "holdout");
+	ul_exam_config c = {.model = {[UL_AFTER] = m}, .data = {[UL_S_FORGET] = &forget, [UL_S_HOLDOUT] = &holdout}, .encode = {.templ = "plain"}, .level = UL_QUICK};
+	for (int k = 0; k < 3; k++) {
+		c.model[UL_ORACLE] = seed[k];
+		ul_verdicts one = judge(&c, "forget_prob,mia_loss", NULL);
+		value[k] = world_line(&one, "forget_prob")->oracle;
+		auc[k] = world_line(&one, "mia_loss")->oracle;
+		CHECK(world_line(&one, "forget_prob")->margin == 0.05);
+		mean += value[k] / 3;
+		ul_verdicts_release(&one);
+	}
+	for (int k = 0; k < 3; k++)
+		var += (value[k] - mean) * (value[k] - mean) / 2;
+	c.model[UL_ORACLE] = seed[0];
+	c.model[UL_ORACLE_2] = seed[1];
+	c.model[UL_ORACLE_3] = seed[2];
+	ul_verdicts v = judge(&c, "forget_prob,mia_loss", NULL);
+	const ul_line *p = world_line(&v, "forget_prob"), *a = world_line(&v, "mia_loss");
+	CHECK_CLOSE(p->reference, mean, 1e-12);
+	CHECK_CLOSE(p->oracle_sd, sqrt(var), 1e-12);
+	CHECK(p->margin == fmax(0.05, 2 * p->oracle_sd));
+	CHECK(a->reference == auc[0] && a->oracle_sd > 0 && a->margin == fmax(0.05, 2 * a->oracle_sd));
+	ul_verdicts_release(&v);
+	for (int k = 0; k < 3; k++)
+		ul_model_free(seed[k]);
+	ul_model_free(m);
+	ul_dataset_release(&forget);
+	ul_dataset_release(&holdout);
+}
+
+static void test_exam__the_oracle_is_a_second_way_to_keep(void)
+{
+	ul_model *m = world_model(35), *before = world_model(36);
+	ul_err err = {0};
+	ul_model *oracle = ul_model_clone(m, &err);
+	ul_dataset forget = {0}, retain = {0};
+	NEED_OK(oracle, err);
+	world_rows(&forget, NULL, 6, "forget");
+	world_rows(&retain, before, 20, "retain"); /* the model before knows them by heart, the oracle no more than the model after */
+	ul_exam_config c = {.model = {m, before, oracle}, .data = {[UL_S_FORGET] = &forget, [UL_S_RETAIN] = &retain}, .encode = {.templ = "plain"}, .level = UL_QUICK};
+	ul_verdicts v = judge(&c, "retain_prob", NULL);
+	const ul_line *l = world_line(&v, "retain_prob");
+	CHECK(l->verdict == UL_PASS && strcmp(l->against, "oracle") == 0 && l->margin == 0.03);
+	ul_verdicts_release(&v);
+	ul_model_free(oracle);
+	ul_model_free(before);
+	ul_model_free(m);
+	ul_dataset_release(&forget);
+	ul_dataset_release(&retain);
+}
+
 static void test_exam__a_line_is_the_same_alone(void)
 {
 	ul_model *m = world_model(6);

@@ -222,3 +222,13 @@ static void test_match__fluency(void)
 	ul_fluency("", &distinct, &repeated, &failed);
 	CHECK(!failed && distinct == 0);
 }
+
+static void test_match__fluency_of_a_text(void)
+{
+	/* a b a b a: pairs ab ba ab ba, 1 bit; triples aba bab aba: 2/3 and 1/3. */
+	double h3 = -(2.0 / 3 * log2(2.0 / 3) + 1.0 / 3 * log2(1.0 / 3));
+	CHECK_CLOSE(ul_fluency_entropy("a b a  b a"), 1.0 / 3 + 2.0 / 3 * h3, 1e-12);
+	CHECK(ul_fluency_entropy("a") == 0 && ul_fluency_entropy("") == 0);
+	CHECK_EQ_INT(ul_word_count(" one two\nthree "), 3);
+	CHECK_EQ_INT(ul_word_count(" \n"), 0);
+}

@@ -4,6 +4,7 @@
  */
 #include "audits/match/match.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,13 @@ static int by_pair(const void *x, const void *y)
 	const piece *a = *(const piece *const *)x, *b = *(const piece *const *)y;
 	int c = order(a, b);
 	return c ? c : order(a + 1, b + 1);
+}
+
+static int by_triple(const void *x, const void *y)
+{
+	const piece *a = *(const piece *const *)x, *b = *(const piece *const *)y;
+	int c = by_pair(x, y);
+	return c ? c : order(a + 2, b + 2);
 }
 
 static int split(const char *s, piece *out)
@@ -79,4 +87,45 @@ void ul_fluency(const char *text, double *distinct2, double *repeated, bool *fai
 	}
 	ul_free(w);
 	ul_free(pair);
+}
+
+/* Entropy in bits of the runs of `len` words. */
+static double entropy(const piece *w, int words, int len, const piece **run)
+{
+	int n = words - len + 1;
+	double h = 0;
+	for (int i = 0; i < n; i++)
+		run[i] = &w[i];
+	if (n > 1)
+		qsort(run, (size_t)n, sizeof *run, len == 2 ? by_pair : by_triple);
+	for (int i = 0, j; i < n; i = j) {
+		for (j = i + 1; j < n && (len == 2 ? by_pair : by_triple)(&run[i], &run[j]) == 0; j++)
+			;
+		h -= (double)(j - i) / n * log2((double)(j - i) / n);
+	}
+	return h;
+}
+
+double ul_fluency_entropy(const char *text)
+{
+	size_t cap = strlen(text) / 2 + 2;
+	piece *w = ul_malloc(cap * sizeof *w);
+	const piece **run = ul_malloc(cap * sizeof *run);
+	int n = w && run ? split(text, w) : 0;
+	double h = w && run ? entropy(w, n, 2, run) / 3 + entropy(w, n, 3, run) * 2 / 3 : -1;
+	ul_free(w);
+	ul_free(run);
+	return h;
+}
+
+int ul_word_count(const char *text)
+{
+	int n = 0;
+	for (const char *s = text; *s; n++) {
+		s += strspn(s, " \t\r\n");
+		if (!*s)
+			break;
+		s += strcspn(s, " \t\r\n");
+	}
+	return n;
 }

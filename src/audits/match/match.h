@@ -38,5 +38,8 @@ int ul_zlib_length(const char *s, size_t n); /* bytes after zlib level 6, header
 
 /* Share of distinct word pairs (one word: 1, none: 0), and share of words that lie in an immediate repetition (of 1 to 4 words). */
 void ul_fluency(const char *text, double *distinct2, double *repeated, bool *failed);
+/* ½ (⅔ H₂ + 4⁄3 H₃) in bits, H the entropy of word pairs and triples (RWKU's fluency); -1 when out of memory. */
+double ul_fluency_entropy(const char *text);
+int ul_word_count(const char *text);
 
 #endif
