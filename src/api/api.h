@@ -17,6 +17,7 @@ typedef struct ul_job_config {
 	const char *recipe; /* run: the name of a combination of settings */
 	const char *stop, *bound, *general; /* run: conditions on audits, and public text to measure them on */
 	const char *output, *resume, *adapter;
+	int64_t invent; /* run, with retain "self": copies of each forget row with invented values */
 	bool keep_data, force;
 } ul_job_config;
 extern const ul_opt ul_train_job_opts[], ul_run_job_opts[];

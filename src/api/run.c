@@ -28,6 +28,7 @@ const ul_opt ul_run_job_opts[] = {
         {"stop", UL_OPT_TEXT, AT(stop), NULL, 0, 0, NULL, "end the run once audits say so, on data it may see: \"err<=0.05\"; several with commas", "CONDITION"},
         {"bound", UL_OPT_TEXT, AT(bound), NULL, 0, 0, NULL, "never leave this, by audits on data it may see: \"general_ppl<=+5%\" of the start", "CONDITION"},
         {"general", UL_OPT_TEXT, AT(general), NULL, 0, 0, NULL, "public text that --stop and --bound are measured on", "F"},
+        {"invent", UL_OPT_INT, AT(invent), "0", 0, 100, NULL, "with --retain self: copies of each forget row with invented values, every second about an invented person", "N"},
         {"keep-data", UL_OPT_BOOL, AT(keep_data), "no", 0, 0, NULL, "leave generated rows in the run folder as forget.jsonl", NULL},
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "the run folder (also -o)", "DIR"},
         {"resume", UL_OPT_TEXT, AT(resume), NULL, 0, 0, NULL, "go on with the unfinished run in this folder", "DIR"},

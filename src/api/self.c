@@ -1,8 +1,12 @@
 /*
  * self.c: --retain self: rows that the model writes itself before the run, to be held while it forgets. What the recognisers take
  * for personal data is left out, so that a run does not hold what it is to forget.
+ *
+ * Beside them stand --invent copies of each forget row with values that do not exist (data/invent.c): a model that only hears that
+ * personal data are wrong unlearns how to write any, and that is both a loss and a trace.
  */
 #include "api/api.h"
+#include "data/invent.h"
 #include "text/recognise.h"
 
 #include <string.h>
@@ -37,6 +41,22 @@ static bool add(ul_dataset *d, const ul_gen *g, int64_t seed, ul_err *err)
 	return ok;
 }
 
+static bool invent(ul_job *j, ul_err *err)
+{
+	const ul_dataset *forget = j->run.data[UL_FORGET];
+	ul_inventor *v = j->cfg.invent > 0 ? ul_inventor_new(forget, err) : NULL;
+	bool ok = v || j->cfg.invent == 0;
+	for (int copy = 0; ok && copy < j->cfg.invent; copy++) {
+		for (int i = 0; ok && i < forget->n; i++) {
+			json_t *record = NULL;
+			ok = ul_invent(v, i, copy, (uint64_t)j->run.train.seed, &record, err) && (!record || ul_dataset_add(&j->data[UL_RETAIN], record, err));
+			json_decref(record);
+		}
+	}
+	ul_inventor_free(v);
+	return ok;
+}
+
 bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err)
 {
 	ul_run *r = &j->run;
@@ -68,6 +88,7 @@ bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err)
 	}
 	ul_ids_release(&start);
 	ul_arena_release(&a);
+	ok = ok && invent(j, err);
 	if (ok) {
 		r->data[UL_RETAIN] = &j->data[UL_RETAIN];
 	}
