@@ -1,0 +1,409 @@
+/*
+ * test_mpu_round.c: what a round of MPU promises (specification 2.6 and 2.9, tests 3 to 8, 10 and 11), on every committed family.
+ *
+ * The client is a run of GradDiff through the same door as the command. Models compute in double; what the parties exchange is
+ * float32, so an equality holds up to the rounding of weights against the size of an update.
+ */
+#include "api/mpu_api.h"
+#include "test.h"
+
+static const char *const families[] = {"llama", "llama_bias", "llama_tied_llama3", "llama_yarn", "mistral", "qwen2", "qwen2_window", "qwen3", "neox_parallel", "neox_sequential", "gpt2", "gemma3", "gemma3_untied"};
+enum { FAMILIES = sizeof families / sizeof *families,
+	COPIES = 8 };
+
+/* ---- a bench: θ, a client, and what each copy's update was in the server's coordinates ---- */
+
+typedef struct bench {
+	const char *path;
+	ul_mpu_how how;
+	ul_mpu_key key;
+	const char *optim, *lr, *lora;
+	bool own_order; /* each copy draws its rows in another order */
+	double *update[COPIES]; /* [n], as far as wanted: without a transform only */
+	ul_mpu_job job;
+	ul_setting setting[16];
+	size_t n; /* parameters */
+	double *before; /* of the copy at hand */
+} bench;
+
+static void rows(void)
+{
+	ul_buf forget = {0}, retain = {0};
+	for (int i = 0; i < 6; i++) {
+		ul_rng r = ul_rng_at(7, "rows", (uint64_t)i);
+		for (int side = 0; side < 2; side++) {
+			ul_buf *b = side ? &retain : &forget;
+			ul_buf_str(b, "{\"ids\": [");
+			for (int t = 0; t < 8; t++)
+				ul_buf_printf(b, "%s%u", t ? ", " : "", 3 + ul_rng_below(&r, 29));
+			ul_buf_str(b, "]}\n");
+		}
+	}
+	test_file("forget.jsonl", forget.data);
+	test_file("retain.jsonl", retain.data);
+	ul_buf_release(&forget);
+	ul_buf_release(&retain);
+}
+
+static ul_model *open_model(const char *path)
+{
+	ul_err err = {0};
+	ul_model *m = ul_model_open_with(path, &(ul_open){.backend = "ref64", .no_tokenizer = true}, &err);
+	NEED_OK(m, err);
+	return m;
+}
+
+/* All parameters of m, one after the other. */
+static void read_all(const ul_model *m, double *out)
+{
+	for (int i = 0; i < m->params; i++) {
+		ul_param_get(m->param[i], out);
+		out += (size_t)m->param[i]->rows * (size_t)m->param[i]->cols;
+	}
+}
+
+static bool client(void *ud, ul_model *copy, int k, ul_err *err)
+{
+	bench *b = ud;
+	char seed[8];
+	snprintf(seed, sizeof seed, "%d", b->own_order ? k : 0);
+	b->setting[0].value = seed;
+	if (b->update[k])
+		read_all(copy, b->before);
+	if (!ul_mpu_unlearn(&b->job, copy, k, err))
+		return false;
+	if (b->update[k]) {
+		read_all(copy, b->update[k]);
+		for (size_t e = 0; e < b->n; e++)
+			b->update[k][e] = (float)b->update[k][e] - b->before[e];
+	}
+	return true;
+}
+
+/* One round from the start: θ' - θ to out [n]. */
+static void run(bench *b, double *out)
+{
+	ul_err err = {0};
+	char forget[4200], retain[4200];
+	snprintf(forget, sizeof forget, "%s", test_path("forget.jsonl"));
+	snprintf(retain, sizeof retain, "%s", test_path("retain.jsonl"));
+	ul_setting s[] = {{"seed", "0"}, {"forget", forget}, {"retain", retain}, {"optim", b->optim}, {"lr", b->lr}, {"epochs", "2"}, {"batch", "3"}, {"schedule", "constant"}, {"clip", "1"}, {"weight-decay", "0"}, {"lora", b->lora}};
+	b->job = (ul_mpu_job){.method = "graddiff", .setting = b->setting, .settings = 10 + (b->lora != NULL)};
+	memcpy(b->setting, s, sizeof s);
+	ul_mpu m = {.theta = open_model(b->path), .how = b->how, .key = b->key, .round = 1};
+	b->n = ul_model_count(m.theta);
+	b->before = malloc(2 * b->n * sizeof *b->before);
+	double *was = b->before + b->n;
+	NEED(b->before);
+	read_all(m.theta, was);
+	NEED_OK(ul_mpu_check(&m, &err), err);
+	NEED_OK(ul_mpu_round(&m, client, b, &err), err);
+	read_all(m.theta, out);
+	for (size_t e = 0; e < b->n; e++)
+		out[e] -= was[e];
+	free(b->before);
+	ul_model_free(m.theta);
+	ul_mpu_release(&m);
+}
+
+static double distance(const double *a, const double *b, size_t n)
+{
+	double d = 0, s = 0;
+	for (size_t e = 0; e < n; e++) {
+		d += (a[e] - b[e]) * (a[e] - b[e]);
+		s += b[e] * b[e];
+	}
+	return sqrt(d / s);
+}
+
+static bench of_family(const char *name, const char *optim)
+{
+	static char path[FAMILIES + 1][256];
+	static int used;
+	char *p = path[used++ % (FAMILIES + 1)];
+	snprintf(p, sizeof path[0], "tests/golden/families/%s", name);
+	bool sgd = !strcmp(optim, "sgd");
+	return (bench){.path = p, .optim = optim, .lr = sgd ? "0.05" : "1e-3", .key = {"thirty-two bytes of a secret key"}, .how = {.copies = 1, .rounds = 1, .server_lr = 1, .exact = true}};
+}
+
+static size_t count_of(const char *path)
+{
+	ul_model *m = open_model(path);
+	size_t n = ul_model_count(m);
+	ul_model_free(m);
+	return n;
+}
+
+/* ---- κ = 0: the round is the noise-free run ---- */
+
+/* Relative difference between a noise-free round of three copies under the transforms, and the plain run. */
+static double at_zero(const char *name, const char *optim, enum ul_reparam reparam, bool exact, const char *lora)
+{
+	bench b = of_family(name, optim);
+	size_t n = count_of(b.path);
+	double *u = malloc(2 * n * sizeof *u);
+	NEED(u);
+	b.lora = lora;
+	run(&b, u);
+	b.how = (ul_mpu_how){.copies = 3, .rounds = 1, .server_lr = 1, .reparam = reparam, .exact = exact};
+	run(&b, u + n);
+	double d = distance(u + n, u, n);
+	free(u);
+	return d;
+}
+
+static void test_mpu_round__without_noise_or_transform_nothing_differs(void)
+{
+	rows();
+	for (int i = 0; i < FAMILIES; i++) {
+		CHECK_MSG(at_zero(families[i], "adamw", UL_REPARAM_NONE, true, NULL) == 0, "%s, all weights", families[i]);
+		double d = at_zero(families[i], "adamw", UL_REPARAM_NONE, true, "r=2,alpha=4,target=all-linear");
+		CHECK_MSG(d < 1e-6, "%s, adapter: %g", families[i], d);
+	}
+}
+
+static void test_mpu_round__exact_transforms_let_adamw_do_the_same(void)
+{
+	rows();
+	for (int i = 0; i < FAMILIES; i++)
+		for (int mode = UL_REPARAM_PAPER; mode <= UL_REPARAM_FULL; mode++) {
+			double d = at_zero(families[i], "adamw", (enum ul_reparam)mode, true, NULL);
+			CHECK_MSG(d < 1e-3, "%s, mode %d: %g", families[i], mode, d);
+		}
+}
+
+static void test_mpu_round__rotations_let_sgd_do_the_same_and_adamw_not(void)
+{
+	rows();
+	for (int i = 0; i < FAMILIES; i++) {
+		ul_model *m = open_model(of_family(families[i], "sgd").path);
+		bool bears = !m->cfg.qk_norm, turns = m->cfg.rot > 0;
+		ul_model_free(m);
+		if (!bears)
+			continue;
+		double sgd = at_zero(families[i], "sgd", UL_REPARAM_FULL, false, NULL);
+		CHECK_MSG(sgd < 1e-3, "%s: %g", families[i], sgd);
+		double adamw = turns ? at_zero(families[i], "adamw", UL_REPARAM_FULL, false, NULL) : 1;
+		CHECK_MSG(adamw > 0.02, "%s: AdamW differs by %g only, so this test could not fail", families[i], adamw);
+	}
+}
+
+/* ---- the error law: slopes over κ ---- */
+
+typedef struct errors {
+	double harmonic, single, plain; /* Σ Δ/α / Σ 1/α; Δ of one copy; the plain mean under unequal α */
+} errors;
+
+static errors errors_at(bench *b, double kappa, const double *u)
+{
+	errors x;
+	size_t n = count_of(b->path);
+	double *out = malloc((size_t)(COPIES + 2) * n * sizeof *out), *plain = out + n;
+	NEED(out);
+	b->how = (ul_mpu_how){.copies = 4, .rounds = 1, .server_lr = 1, .noise = kappa, .exact = true};
+	for (int k = 0; k < 4; k++)
+		b->update[k] = out + (size_t)(2 + k) * n;
+	run(b, out);
+	for (size_t e = 0; e < n; e++) {
+		plain[e] = 0;
+		for (int k = 0; k < 4; k++)
+			plain[e] += b->update[k][e] / 4;
+	}
+	x = (errors){distance(out, u, n), distance(b->update[0], u, n), distance(plain, u, n)};
+	memset(b->update, 0, sizeof b->update);
+	free(out);
+	return x;
+}
+
+static double slope(double lo, double hi, double factor)
+{
+	return log(hi / lo) / log(factor);
+}
+
+static void test_mpu_round__error_falls_with_the_square_of_noise(void)
+{
+	rows();
+	for (int i = 0; i < FAMILIES; i++) {
+		bench b = of_family(families[i], "sgd");
+		double *u = malloc(count_of(b.path) * sizeof *u);
+		NEED(u);
+		run(&b, u);
+		errors tiny = errors_at(&b, 0.0004, u), lo = errors_at(&b, 0.002, u), hi = errors_at(&b, 0.008, u);
+		double two = slope(lo.harmonic, hi.harmonic, 4), one = slope(lo.single, hi.single, 4), mean = slope(tiny.plain, lo.plain, 5);
+		CHECK_MSG(two > 1.8 && two < 2.2, "%s: zero-sum noise, slope %.3f (errors %.2e, %.2e)", families[i], two, lo.harmonic, hi.harmonic);
+		CHECK_MSG(one > 0.8 && one < 1.2, "%s: a single copy, slope %.3f", families[i], one);
+		CHECK_MSG(mean > 0.8 && mean < 1.3, "%s: the plain mean under unequal α, slope %.3f", families[i], mean);
+		b.own_order = true;
+		tiny = errors_at(&b, 0.0004, u), lo = errors_at(&b, 0.002, u);
+		mean = slope(tiny.harmonic, lo.harmonic, 5);
+		CHECK_MSG(mean < 1.2, "%s: copies in different orders, slope %.3f", families[i], mean);
+		free(u);
+	}
+}
+
+/* ---- more copies: the fluctuation falls, the bias does not ---- */
+
+static void test_mpu_round__copies_take_the_fluctuation_but_not_the_bias(void)
+{
+	enum { KEYS = 12 };
+	bench b = of_family("llama", "sgd");
+	size_t n = count_of(b.path);
+	double bias[2], spread[2], *u = malloc((KEYS + 2) * n * sizeof *u), *mean = u + n, *out = u + 2 * n;
+	NEED(u);
+	rows();
+	run(&b, u);
+	for (int s = 0; s < 2; s++) {
+		memset(mean, 0, n * sizeof *mean);
+		b.how = (ul_mpu_how){.copies = s ? 8 : 2, .rounds = 1, .server_lr = 1, .noise = 0.02, .exact = true};
+		for (int k = 0; k < KEYS; k++) {
+			b.key.bytes[0] = (unsigned char)k;
+			run(&b, out + (size_t)k * n);
+			for (size_t e = 0; e < n; e++)
+				mean[e] += out[(size_t)k * n + e] / KEYS;
+		}
+		bias[s] = distance(mean, u, n);
+		spread[s] = 0;
+		for (int k = 0; k < KEYS; k++)
+			spread[s] += distance(out + (size_t)k * n, mean, n) / KEYS;
+	}
+	CHECK_MSG(spread[0] / spread[1] > 1.5 && spread[0] / spread[1] < 3, "fluctuation %g with 2 copies, %g with 8", spread[0], spread[1]);
+	CHECK_MSG(bias[0] / bias[1] > 0.5 && bias[0] / bias[1] < 2, "bias %g with 2 copies, %g with 8", bias[0], bias[1]);
+	free(u);
+}
+
+/* ---- what is published ---- */
+
+static void published(const char *name, unsigned char key, double kappa, enum ul_reparam mode, int k, float *out, size_t *noised, size_t *moved)
+{
+	ul_err err = {0};
+	ul_mpu_plan plan;
+	bench b = of_family(name, "sgd");
+	ul_mpu m = {.theta = open_model(b.path), .round = 1, .how = {.copies = 3, .rounds = 1, .noise = kappa, .reparam = mode, .exact = true}, .key = {{key}}};
+	NEED_OK(ul_mpu_begin(&m, &err), err);
+	NEED_OK(ul_mpu_plan_make(&plan, m.theta, mode, true, &m.key, 1, k, &err), err);
+	*noised = *moved = 0;
+	for (int i = 0; i < m.theta->params; i++) {
+		const ul_param *p = m.theta->param[i];
+		size_t n = (size_t)p->rows * (size_t)p->cols;
+		float *w = malloc(n * sizeof *w);
+		NEED(w);
+		ul_param_get_f32(p, w);
+		NEED_OK(ul_mpu_perturb(&m, &plan, k, i, out, &err), err);
+		for (size_t e = 0; e < n && ul_mpu_layer_of(m.theta, p) >= 0; e++)
+			*noised += 1, *moved += out[e] != w[e];
+		out += n;
+		free(w);
+	}
+	ul_mpu_plan_release(&plan);
+	ul_model_free(m.theta);
+	ul_mpu_release(&m);
+}
+
+static void test_mpu_round__a_key_decides_what_is_published(void)
+{
+	size_t n = count_of("tests/golden/families/llama"), noised, moved, same = 0;
+	float *a = malloc(2 * n * sizeof *a), *b = a + n;
+	NEED(a);
+	published("llama", 1, 0.01, UL_REPARAM_FULL, 1, a, &noised, &moved);
+	published("llama", 1, 0.01, UL_REPARAM_FULL, 1, b, &noised, &moved);
+	CHECK(!memcmp(a, b, n * sizeof *a));
+	published("llama", 2, 0.01, UL_REPARAM_FULL, 1, b, &noised, &moved);
+	for (size_t e = 0; e < n; e++)
+		same += a[e] == b[e];
+	CHECK_MSG(same < n / 10, "%zu of %zu weights are the same under another key", same, n);
+	free(a);
+}
+
+static void test_mpu_round__noise_reaches_every_float(void)
+{
+	for (int i = 0; i < FAMILIES; i++) {
+		char path[256];
+		size_t noised, moved;
+		snprintf(path, sizeof path, "tests/golden/families/%s", families[i]);
+		float *x = malloc(count_of(path) * sizeof *x);
+		NEED(x);
+		published(families[i], 1, 0.01, UL_REPARAM_NONE, 0, x, &noised, &moved);
+		CHECK_MSG(moved > 0.99 * (double)noised, "%s: %zu of %zu weights changed", families[i], moved, noised);
+		free(x);
+	}
+}
+
+static void test_mpu_round__sigma_is_a_share_of_the_task_vector(void)
+{
+	ul_err err = {0};
+	double sigma[64], sum = 0;
+	size_t n = 0;
+	ul_model *m = open_model("tests/golden/methods/theta"), *base = open_model("tests/golden/methods/ref");
+	NEED_OK(ul_mpu_sigma(m, base, 0.1, sigma, &err), err);
+	for (int i = 0; i < m->params; i++) {
+		const ul_param *p = m->param[i], *q = ul_model_param(base, p->name);
+		size_t k = (size_t)p->rows * (size_t)p->cols;
+		double *x = malloc(2 * k * sizeof *x);
+		NEED(x);
+		ul_param_get(p, x);
+		ul_param_get(q, x + k);
+		for (size_t e = 0; e < k && strstr(p->name, ".layers.1."); e++, n++)
+			sum += (x[e] - x[k + e]) * (x[e] - x[k + e]);
+		free(x);
+	}
+	CHECK_CLOSE(sigma[1], 0.1 * sqrt(sum / (double)n), 1e-6);
+	ul_model_free(m);
+	ul_model_free(base);
+}
+
+/* ---- adapters ---- */
+
+/* T⁻¹ of a product is the product of what each factor becomes. */
+static void test_mpu_round__factors_turn_like_their_product(void)
+{
+	enum { R = 2 };
+	ul_err err = {0};
+	const ul_mpu_key key = {"thirty-two bytes of a secret key"};
+	for (int f = 0; f < FAMILIES; f++) {
+		bench bn = of_family(families[f], "sgd");
+		ul_model *m = open_model(bn.path);
+		ul_mpu_plan plan;
+		NEED_OK(ul_mpu_plan_make(&plan, m, UL_REPARAM_FULL, true, &key, 1, 1, &err), err);
+		for (int i = 0; i < m->params; i++) {
+			const ul_param *p = m->param[i];
+			size_t rows_n = (size_t)p->rows, cols = (size_t)p->cols;
+			float *x = malloc((2 * rows_n * cols + R * (rows_n + cols)) * sizeof *x), *y = x + rows_n * cols, *b = y + rows_n * cols, *a = b + R * rows_n;
+			ul_rng r = ul_rng_at(1, "factors", (uint64_t)i);
+			NEED(x);
+			for (size_t e = 0; e < R * (rows_n + cols); e++)
+				b[e] = (float)ul_rng_normal(&r);
+			for (int pass = 0; pass < 2; pass++) {
+				float *to = pass ? y : x;
+				for (size_t e = 0; e < rows_n * cols; e++)
+					to[e] = b[e / cols * R] * a[e % cols] + b[e / cols * R + 1] * a[cols + e % cols];
+				NEED_OK(pass || ul_mpu_apply(&plan, p, x, true, &err), err);
+				NEED_OK(pass || ul_mpu_apply_factors(&plan, p, R, b, a, true, &err), err);
+			}
+			if (!p->vector)
+				CHECK_ARRAY(y, x, rows_n * cols, 1e-6);
+			free(x);
+		}
+		ul_mpu_plan_release(&plan);
+		ul_model_free(m);
+	}
+}
+
+/* ---- what cannot be meant ---- */
+
+static void test_mpu_round__one_copy_with_noise_is_refused(void)
+{
+	ul_err err = {0};
+	ul_mpu m = {.theta = open_model("tests/golden/families/llama"), .round = 1, .how = {.copies = 1, .rounds = 1, .noise = 0.1}};
+	CHECK_FAILS(ul_mpu_check(&m, &err), err, "at least 2");
+	ul_model_free(m.theta);
+}
+
+static void test_mpu_round__a_long_update_is_shortened(void)
+{
+	ul_err err = {0};
+	ul_mpu m = {.how = {.clip = 0.1}};
+	CHECK_CLOSE(ul_mpu_shrink(&m, 5, 10), 0.2, 1e-12);
+	CHECK(ul_mpu_shrink(&m, 0.5, 10) == 1);
+	m.how.clip = 0;
+	CHECK(ul_mpu_shrink(&m, 5, 10) == 1 && !err.msg[0]);
+}
