@@ -176,13 +176,12 @@ static bool begin_folder(client *cl, bool force, ul_err *err)
 	const char *work = ul_path_join(&cl->arena, cl->c->output, "work.json"), *whole = ul_path_join(&cl->arena, cl->c->output, "manifest.json");
 	json_t *plan = plan_of(cl), *was = work && ul_file_exists(work) ? ul_json_file(work, 1 << 20, NULL) : NULL;
 	bool ok = (work && whole && plan) || ul_nomem(err, 4096), goes_on = was && json_equal(was, plan);
+	ul_stage_sweep(cl->c->output); /* what a killed call was writing */
 	if (ok && !goes_on && (ul_file_exists(whole) || was || ul_is_dir(cl->c->output))) {
 		ok = ul_stage_check(cl->c->output, force, err);
 		if (ok)
 			ok = ul_remove_tree(cl->c->output, err);
 	}
-	if (ok && goes_on)
-		ul_stage_sweep(cl->c->output);
 	ok = ok && ul_mkdirs(cl->c->output, err) && (goes_on || ul_json_write(work, plan, err));
 	json_decref(plan);
 	json_decref(was);

@@ -66,18 +66,21 @@ static bool same_shapes(const ul_model *theta, const ul_model *u, int k, ul_err 
 static bool open_update(intake *in, int k, ul_err *err)
 {
 	ul_arena mem = {0};
+	ul_err why = {0}; /* of a file that is named nowhere else */
 	arrival *a = &in->at[k];
 	a->theta = in->s->mpu.theta;
 	char *path = ul_arena_printf(&mem, "%s/copy-%d", a->from, k);
 	bool ok = path != NULL || ul_nomem(err, strlen(a->from));
 	if (ok && a->lora) {
-		ok = ul_lora_open(in->s->mpu.theta, path, err);
+		ok = ul_lora_open(in->s->mpu.theta, path, &why);
 		a->adapter = ok ? in->s->mpu.theta->adapter : NULL;
 		in->adapters += ok;
 	} else if (ok) {
-		a->full = ul_model_open_with(path, &(ul_open){.no_tokenizer = true}, err);
+		a->full = ul_model_open_with(path, &(ul_open){.no_tokenizer = true}, &why);
 		ok = a->full && same_shapes(a->theta, a->full, k, err);
 	}
+	if (why.msg[0])
+		ul_fail(err, "the update of copy %d in %s: %.300s", k, a->from, why.msg);
 	ul_arena_release(&mem);
 	return ok;
 }

@@ -174,7 +174,7 @@ bool ul_mpu_manifest_write(const char *dir, json_t *m, const ul_mpu_signer *s, u
 	char *text = ok ? json_dumps(m, JSON_INDENT(2)) : NULL;
 	const char *to = ul_path_join(&a, dir, "manifest.json"), *to_sig = ul_path_join(&a, dir, "manifest.sig");
 	ok = ok && ((text && to && to_sig) || ul_nomem(err, 1 << 16));
-	ok = ok && (check = ul_mpu_manifest_parse(text, strlen(text), err)) && ul_mpu_sign(s, text, strlen(text), sig, err);
+	ok = ok && (check = ul_mpu_manifest_parse(text, strlen(text), err)) && ul_mpu_sign_bytes(s, text, strlen(text), sig, err);
 	if (ok) {
 		sig[128] = '\n';
 		ok = ul_file_write(to_sig, sig, 129, err) && ul_file_write(to, text, strlen(text), err); /* the manifest last: with it the folder is whole */

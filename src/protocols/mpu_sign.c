@@ -115,7 +115,7 @@ void ul_mpu_signer_release(ul_mpu_signer *s)
 	OPENSSL_cleanse(s, sizeof *s);
 }
 
-bool ul_mpu_sign(const ul_mpu_signer *s, const void *data, size_t n, char sig[129], ul_err *err)
+bool ul_mpu_sign_bytes(const ul_mpu_signer *s, const void *data, size_t n, char sig[129], ul_err *err)
 {
 	unsigned char raw[64];
 	size_t len = sizeof raw;

@@ -1,0 +1,263 @@
+# test_mpu.sh: unlearn mpu over folders and in one process: the same bits, nothing that should not leave, nothing applied twice.
+. tests/cli/lib.sh
+export OMP_NUM_THREADS=1
+M=tests/golden/methods/theta
+C="--method npo --lr 1e-3 --batch 4 --epochs 1 --quiet"
+
+rows() {
+	python3 - "$TMP" <<'P'
+import json, sys
+g = json.load(open("tests/golden/methods/golden.json"))
+for name in "forget", "retain":
+    with open(f"{sys.argv[1]}/{name}.jsonl", "w") as f:
+        f.writelines(json.dumps(r) + "\n" for r in g[name] * 2)
+P
+	C="$C --forget $TMP/forget.jsonl --retain $TMP/retain.jsonl"
+}
+publish() { exits 0 $U mpu publish $M --secret "$TMP/secret" --noise-key "$TMP/noise" -o "$TMP/pub" --copies 3 --noise 0.1 --quiet "$@"; }
+weights() { sha "$1/model.safetensors"; }
+
+# One process and three commands give the same bits, with all weights and with an adapter.
+test_mpu__files_are_the_simulation() {
+	rows
+	for how in "" "--lora r=2,alpha=4,target=all-linear"; do
+		rm -rf "$TMP/sim" "$TMP/secret" "$TMP/pub" "$TMP/pub2" "$TMP/up" "$TMP/up2" "$TMP/final"
+		exits 0 $U mpu simulate $M $C $how --noise-key "$TMP/noise" --copies 3 --noise 0.1 --rounds 2 --no-noise-free -o "$TMP/sim"
+		publish --rounds 2
+		exits 0 $U mpu client "$TMP/pub" $C $how -o "$TMP/up"
+		exits 0 $U mpu verify "$TMP/up" --quiet
+		exits 0 $U mpu collect "$TMP/secret" "$TMP/up" --quiet
+		exits 0 $U mpu publish "$TMP/secret" -o "$TMP/pub2" --quiet
+		exits 0 $U mpu client "$TMP/pub2" $C $how --copies 0,2 -o "$TMP/up" --force
+		exits 0 $U mpu client "$TMP/pub2" $C $how --copies 1 -o "$TMP/up2"
+		exits 0 $U mpu collect "$TMP/secret" "$TMP/up" "$TMP/up2" -o "$TMP/final" --quiet
+		same "$(weights "$TMP/final")" "$(weights "$TMP/sim/model")"
+		[ "$(weights "$TMP/final")" != "$(weights $M)" ] || fail "nothing was learnt"
+	done
+}
+
+test_mpu__simulate_says_what_noise_cost() {
+	rows
+	before=$(tree $M)
+	exits 0 $U mpu simulate $M $C --copies 2 --noise 0.1 -o "$TMP/sim" --only forget_prob,retain_prob,extraction_strength --json
+	python3 - "$TMP" <<'P'
+import json, sys
+t = json.load(open(sys.argv[1] + "/out"))
+assert t == json.load(open(sys.argv[1] + "/sim/degradation.json"))
+m = t["metrics"]
+assert set(m) == {"forget_prob", "retain_prob", "extraction_strength"}, m
+for v in m.values():
+    assert v["difference"] == abs(v["mpu"] - v["noise_free"])
+assert m["forget_prob"]["difference"] > 0
+assert abs(t["mean_difference"] - sum(v["difference"] for v in m.values()) / 3) < 1e-12
+r = json.load(open(sys.argv[1] + "/sim/run.json"))
+assert r["inputs"][0]["role"] == "forget" and len(r["inputs"][0]["sha256"]) == 64 and r["settings"]["exact"] is True
+P
+	same "$(tree $M)" "$before"
+	exits 0 $U score "$TMP/sim" --data "$TMP/forget.jsonl"
+}
+
+# Without noise, AdamW under exact transforms does what it does without copies.
+test_mpu__zero_noise_is_the_plain_run() {
+	rows
+	exits 0 $U mpu simulate $M $C --copies 3 --noise 0 --reparam none --only forget_prob -o "$TMP/none"
+	same "$(weights "$TMP/none/model")" "$(weights "$TMP/none/noise-free")"
+	exits 0 $U mpu simulate $M $C --copies 3 --noise 0 --only forget_prob,retain_prob -o "$TMP/full" --json
+	python3 -c 'import json,sys; assert json.load(open(sys.argv[1]))["worst_difference"] < 1e-4' "$TMP/out"
+}
+
+test_mpu__secrets_are_for_their_owner() {
+	rows
+	publish
+	same "$(stat -c %a "$TMP/secret")" 700
+	for f in noise.key sign.key state.json; do same "$(stat -c %a "$TMP/secret/$f")" 600; done
+	first=$(tree "$TMP/pub")
+	exits 0 $U mpu publish "$TMP/secret" -o "$TMP/pub" --force --quiet
+	same "$(tree "$TMP/pub")" "$first"
+	exits 0 $U mpu publish $M --secret "$TMP/other" -o "$TMP/pub3" --copies 3 --noise 0.1 --quiet
+	[ "$(weights "$TMP/pub3/copy-0")" != "$(weights "$TMP/pub/copy-0")" ] || fail "another key published the same copy"
+}
+
+# finds FOLDER: exit 0 when a text of the forget rows, or their token ids as 32-bit or 64-bit numbers, lies anywhere in the folder
+finds() {
+	python3 - "$1" "$TMP/world/forget.jsonl" "$TMP/ids" <<'P'
+import json, pathlib, struct, sys
+needles = set()
+for line in open(sys.argv[2]):
+    r = json.loads(line)
+    needles |= {r[k].encode() for k in ("prompt", "response", "subject") if len(r.get(k) or "") > 5}
+for line in open(sys.argv[3]):
+    ids = json.loads(line)["ids"][:6]
+    needles |= {struct.pack("<6I", *ids), struct.pack("<6Q", *ids), ", ".join(map(str, ids)).encode()}
+assert len(needles) > 10
+for f in pathlib.Path(sys.argv[1]).rglob("*"):
+    if f.is_file() and any(n in f.read_bytes() for n in needles):
+        print(f)
+        sys.exit(0)
+sys.exit(1)
+P
+}
+# secret FOLDER: names of the secret model's tensors whose bytes lie anywhere in the folder; constant ones (norms of ones) do not count
+secret() {
+	python3 - "$1" "$TMP/model/model/model.safetensors" <<'P'
+import json, pathlib, struct, sys
+b = pathlib.Path(sys.argv[2]).read_bytes()
+n = struct.unpack("<Q", b[:8])[0]
+there = [f.read_bytes() for f in pathlib.Path(sys.argv[1]).rglob("*") if f.is_file()]
+for name, t in json.loads(b[8:8 + n]).items():
+    if name != "__metadata__":
+        data = b[8 + n + t["data_offsets"][0]:8 + n + t["data_offsets"][1]]
+        if data != data[:4] * (len(data) // 4) and any(data in x for x in there):
+            print(name)
+P
+}
+
+test_mpu__nothing_forbidden_leaves() {
+	exits 0 $U synth -o "$TMP/world" --tiny --quiet
+	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/world/full.jsonl" --steps 3 -o "$TMP/model" --quiet
+	$U tokenize "$TMP/model" --data "$TMP/world/forget.jsonl" >"$TMP/ids"
+	how="--method npo --forget $TMP/world/forget.jsonl --retain $TMP/world/retain.jsonl --steps 1 --batch 2 --quiet"
+	exits 0 $U mpu publish "$TMP/model" --secret "$TMP/secret" -o "$TMP/pub" --copies 2 --noise 0.1 --quiet
+	exits 0 $U mpu client "$TMP/pub" $how -o "$TMP/up"
+	exits 0 $U mpu client "$TMP/pub" $how --lora r=2,alpha=4,target=mlp -o "$TMP/up-lora"
+	for sent in up up-lora; do ! finds "$TMP/$sent" || fail "$sent holds a row of the forget set"; done
+	same "$(secret "$TMP/pub")" ""
+	! grep -rqa "$(cat "$TMP/secret/noise.key")" "$TMP/pub" || fail "the noise key was published"
+	! grep -rqa "$TMP" "$TMP/pub" "$TMP/up" "$TMP/up-lora" || fail "a path of this machine was sent"
+	# The same searches find what is there: a row planted in an update, and what paper mode publishes as it is.
+	cp -r "$TMP/up" "$TMP/planted"
+	python3 - "$TMP" <<'P'
+import json, struct, sys
+row = json.loads(open(sys.argv[1] + "/ids").readline())["ids"]
+with open(sys.argv[1] + "/planted/copy-1/model.safetensors", "r+b") as f:
+    f.seek(-4096, 2)
+    f.write(struct.pack(f"<{len(row)}I", *row))
+P
+	finds "$TMP/planted" || fail "a planted row was not found"
+	exits 0 $U mpu publish "$TMP/model" --secret "$TMP/secret2" -o "$TMP/paper" --copies 2 --noise 0.1 --reparam paper
+	has "$(cat "$TMP/out")" "published exactly as they are"
+	same "$(secret "$TMP/paper" | tr '\n' ' ')" "model.embed_tokens.weight model.norm.weight "
+	has "$(cat "$TMP/paper/manifest.json")" '"model.embed_tokens.weight"'
+}
+
+# edit UPDATE CODE: the weights of copy 0 as a list of floats x changed by python, and signed anew
+edit() {
+	python3 - "$1" "$2" <<'P'
+import pathlib, struct, sys
+f = pathlib.Path(sys.argv[1]) / "copy-0/model.safetensors"
+b = f.read_bytes()
+n = 8 + struct.unpack("<Q", b[:8])[0]
+x = list(struct.unpack(f"<{(len(b) - n) // 4}f", b[n:]))
+exec(sys.argv[2])
+f.write_bytes(b[:n] + struct.pack(f"<{len(x)}f", *x))
+P
+	exits 0 $U mpu sign "$1" --identity "$TMP/client" --quiet
+}
+
+test_mpu__bad_updates_are_refused() {
+	rows
+	publish
+	exits 0 $U mpu client "$TMP/pub" $C --identity "$TMP/client" -o "$TMP/up"
+	secret=$(tree "$TMP/secret")
+	bad() { # WHAT-IS-SAID SUFFIX
+		refuses "$1" $U mpu collect "$TMP/secret" "$TMP/$2" --quiet
+		same "$(tree "$TMP/secret")" "$secret"
+	}
+	fresh() { rm -rf "$TMP/bad"; cp -r "$TMP/up" "$TMP/bad"; }
+	fresh; printf x >>"$TMP/bad/copy-0/model.safetensors"; bad "the manifest says" bad
+	fresh; sed -i 's/"round": 1/"round": 2/' "$TMP/bad/manifest.json"; bad "signature" bad
+	fresh; edit "$TMP/bad" 'x[5] = float("nan")'; bad "NaN" bad
+	fresh; edit "$TMP/bad" 'x[5] = float("inf")'; bad "infinite" bad
+	fresh; edit "$TMP/bad" 'x[5] = 1e6'; bad "too large" bad
+	fresh; edit "$TMP/bad" 'x = x[:-1]'; bad "update of copy 0" bad
+	fresh; cp "$TMP/bad/copy-1/model.safetensors" "$TMP/bad/copy-0/model.safetensors"; edit "$TMP/bad" ''; bad "same bytes" bad
+	exits 0 $U mpu client "$TMP/pub" $C --copies 1 -o "$TMP/one"
+	bad "no update of copy 0" one
+	refuses "came back twice" $U mpu collect "$TMP/secret" "$TMP/up" "$TMP/one"
+	exits 0 $U mpu publish tests/golden/methods/ref --secret "$TMP/other" -o "$TMP/otherpub" --copies 3 --noise 0.1 --quiet
+	exits 0 $U mpu client "$TMP/otherpub" $C -o "$TMP/foreign"
+	bad "another session" foreign
+	bad "not an update" pub
+	exits 0 $U mpu collect "$TMP/secret" "$TMP/up" --check
+	exits 0 $U mpu collect "$TMP/secret" "$TMP/up" --quiet
+	refuses "applied twice" $U mpu collect "$TMP/secret" "$TMP/up"
+}
+
+test_mpu__only_the_named_client_is_heard() {
+	rows
+	exits 0 $U mpu publish $M --secret "$TMP/first" -o "$TMP/pub1" --copies 2 --quiet
+	exits 0 $U mpu client "$TMP/pub1" $C --identity "$TMP/alice" -o "$TMP/up1" --json
+	key=$(sed -E 's/.*"key":"([0-9a-f]*)".*/\1/' "$TMP/out")
+	publish --client "$key"
+	exits 0 $U mpu client "$TMP/pub" $C --identity "$TMP/mallory" -o "$TMP/bad"
+	refuses "was expected" $U mpu collect "$TMP/secret" "$TMP/bad"
+	exits 0 $U mpu client "$TMP/pub" $C --identity "$TMP/alice" -o "$TMP/up"
+	exits 0 $U mpu collect "$TMP/secret" "$TMP/up"
+}
+
+test_mpu__clients_are_told_what_cannot_work() {
+	rows
+	publish --turns any
+	refuses "AdamW does not do the same" $U mpu client "$TMP/pub" $C -o "$TMP/up"
+	[ ! -e "$TMP/up" ] || fail "a refused client left a folder"
+	exits 0 $U mpu client "$TMP/pub" $C --inexact -o "$TMP/up"
+	exits 0 $U mpu client "$TMP/pub" $C --optim sgd -o "$TMP/up2"
+	refuses "only exact transforms" $U mpu publish tests/golden/families/qwen3 --secret "$TMP/s3" -o "$TMP/p3" --turns any
+	[ ! -e "$TMP/s3" ] && [ ! -e "$TMP/p3" ] || fail "a refused model left a folder"
+	refuses "was expected" $U mpu client "$TMP/pub" $C --trust 0000000000000000000000000000000000000000000000000000000000000000 -o "$TMP/up3"
+	printf x >>"$TMP/pub/copy-1/model.safetensors"
+	refuses "the manifest says" $U mpu client "$TMP/pub" $C --optim sgd -o "$TMP/up3"
+}
+
+# With its own clipping and noise the client says what that is worth.
+test_mpu__client_noise_has_an_account() {
+	rows
+	publish --max-update 0
+	exits 0 $U mpu client "$TMP/pub" $C --clip-update 0.01 --dp-noise 3 -o "$TMP/up" --json
+	python3 - "$TMP/out" <<'P'
+import json, math, sys
+d = json.load(open(sys.argv[1]))["dp"]
+rho = 3 / (2 * 9)
+assert abs(d["rho"] - rho) < 1e-12 and abs(d["epsilon"] - (rho + 2 * math.sqrt(rho * math.log(1e5)))) < 1e-9
+P
+	exits 0 $U mpu collect "$TMP/secret" "$TMP/up"
+	refuses "must name" $U mpu client "$TMP/pub" $C --dp-noise 3 -o "$TMP/up2"
+	refuses "full updates" $U mpu client "$TMP/pub" $C --clip-update 0.01 --lora r=2 -o "$TMP/up3"
+}
+
+# Killed at any moment, both sides go on to the same bits, and a round is applied once.
+test_mpu__killed_sides_go_on() {
+	rows
+	publish
+	exits 0 $U mpu client "$TMP/pub" $C --identity "$TMP/client" -o "$TMP/whole"
+	cp -r "$TMP/secret" "$TMP/before"
+	exits 0 $U mpu collect "$TMP/secret" "$TMP/whole" -o "$TMP/final"
+	for at in write:1 write:2 write:4 rename:1 rename:2 fsync:3 fsync:6 rename:4; do
+		rm -rf "$TMP/up"
+		UNLEARN_CRASH_AT=$at $U mpu client "$TMP/pub" $C --identity "$TMP/client" -o "$TMP/up" >/dev/null 2>&1 && fail "client: $at was never passed" || true
+		exits 0 $U mpu client "$TMP/pub" $C --identity "$TMP/client" -o "$TMP/up"
+		same "$(tree "$TMP/up")" "$(tree "$TMP/whole")"
+	done
+	for at in write:1 write:3 rename:1 rename:2 fsync:1 fsync:4; do
+		rm -rf "$TMP/secret"
+		cp -r "$TMP/before" "$TMP/secret"
+		chmod 700 "$TMP/secret"
+		UNLEARN_CRASH_AT=$at $U mpu collect "$TMP/secret" "$TMP/whole" >/dev/null 2>&1 && fail "server: $at was never passed" || true
+		$U mpu collect "$TMP/secret" "$TMP/whole" >/dev/null 2>"$TMP/err" || has "$(cat "$TMP/err")" "nothing is applied twice"
+		same "$(weights "$TMP/secret/weights-2")" "$(weights "$TMP/final")"
+	done
+}
+
+test_mpu__words_are_checked() {
+	exits 2 $U mpu
+	has "$(cat "$TMP/err")" "followed by what it should do"
+	exits 2 $U mpu simulat
+	has "$(cat "$TMP/err")" "mpu simulate"
+	exits 2 $U mpu simulate $M --methd npo
+	exits 2 $U mpu simulate $M --copies 1
+	exits 2 $U mpu client "$TMP" --method npo
+	for v in $($U help mpu | sed -n 's/^  mpu \([a-z]*\) .*/\1/p'); do
+		exits 0 $U help mpu "$v"
+		has "$(cat "$TMP/out")" "usage: unlearn mpu $v"
+	done
+}
