@@ -3,6 +3,7 @@
  */
 #include "api/audit_api.h"
 
+#include "audits/pseudo.h"
 #include "base/file.h"
 #include "report/report.h"
 
@@ -21,6 +22,8 @@ const ul_opt ul_audit_opts[] = {
         {"holdout", UL_OPT_TEXT, AT(holdout), NULL, 0, 0, NULL, "rows of the same kind that were never trained on", "F"},
         {"neighbours", UL_OPT_TEXT, AT(neighbours), NULL, 0, 0, NULL, "rows like the forgotten ones that should stay", "F"},
         {"general", UL_OPT_TEXT, AT(general), NULL, 0, 0, NULL, "text that has nothing to do with the request", "F"},
+        {"source-rows", UL_OPT_TEXT, AT(source_rows), NULL, 0, 0, NULL, "forget data that a source made: how much of it is remembered, borrowed or invented", "F"},
+        {"pool", UL_OPT_TEXT, AT(pool), NULL, 0, 0, NULL, "with --source-rows: the public entities they were made with, checked to be nobody's", "pool.json"},
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "folder for scores.json, scores.jsonl, report.html", "DIR"},
         {"only", UL_OPT_TEXT, AT(only), NULL, 0, 0, NULL, "audits to do, separated by commas, at whatever level they belong to", "A,B"},
         {"level", UL_OPT_ENUM, AT(level), "standard", 0, 0, "quick|standard|heavy", "how much to ask: quick decodes 4 beams instead of 40; heavy adds gradients", NULL},
@@ -153,14 +156,32 @@ static bool write_folder(ul_exam *e, const ul_verdicts *v, const json_t *scores,
 	return ok;
 }
 
+/* Data made without the truth, beside it. */
+static bool judge_source(session *s, json_t **out, ul_err *err)
+{
+	ul_dataset rows = {0};
+	ul_pool pool = {0};
+	ul_data_config how = {0};
+	const ul_dataset *truth = &s->data[UL_S_FORGET];
+	bool ok = ul_dataset_read(&rows, s->c->source_rows, &how, err) && (!s->c->pool || (ul_pool_read(&pool, s->c->pool, err) && ul_pool_apart(&pool, truth, s->c->forget, err)));
+	ok = ok && ul_pseudo_judge(&rows, truth, s->c->pool ? &pool : NULL, out, err);
+	ul_dataset_release(&rows);
+	ul_pool_release(&pool);
+	return ok;
+}
+
 static bool conduct(session *s, json_t **scores, enum ul_verdict *verdict, ul_err *err)
 {
 	static const int by_level[] = {500, 2000, 10000};
 	ul_verdicts v = {0};
-	json_t *json = NULL;
-	ul_exam *e = ul_exam_new(&s->exam, err);
-	if (!e)
+	json_t *json = NULL, *source = NULL;
+	if (s->c->source_rows && !judge_source(s, &source, err))
 		return false;
+	ul_exam *e = ul_exam_new(&s->exam, err);
+	if (!e) {
+		json_decref(source);
+		return false;
+	}
 	note_data(s);
 	int reps = s->c->bootstrap > 0 ? (int)s->c->bootstrap : by_level[s->c->level];
 	bool ok = ul_judge(e, s->c->only, reps, &v, err);
@@ -170,12 +191,15 @@ static bool conduct(session *s, json_t **scores, enum ul_verdict *verdict, ul_er
 		if (ok && s->c->model)
 			json_object_set_new(json, "model", json_string(s->c->model));
 	}
+	if (ok && source)
+		json_object_set(json, "source", source);
 	ok = ok && (!s->c->output || write_folder(e, &v, json, s->c, err));
 	if (ok)
 		*verdict = v.overall;
 	if (ok && scores)
 		*scores = json_incref(json);
 	json_decref(json);
+	json_decref(source);
 	ul_verdicts_release(&v);
 	ul_exam_free(e);
 	return ok;
@@ -185,7 +209,7 @@ static bool conduct(session *s, json_t **scores, enum ul_verdict *verdict, ul_er
 static bool output_is_free(const ul_model *m, const ul_audit_config *c, ul_err *err)
 {
 	const char *model[] = {m->path, c->before, c->oracle, c->oracle2, c->oracle3, c->oracle4, c->reference};
-	const char *data[] = {c->forget, c->retain, c->holdout, c->neighbours, c->general};
+	const char *data[] = {c->forget, c->retain, c->holdout, c->neighbours, c->general, c->source_rows, c->pool};
 	bool ok = true;
 	for (size_t i = 0; ok && i < sizeof model / sizeof *model; i++)
 		ok = ul_output_apart(c->output, "model", model[i], err);

@@ -42,6 +42,17 @@ static void print_line(const char *name, const json_t *l)
 	                                                                                                                    : "");
 }
 
+static void print_source(const json_t *s)
+{
+	char found[32], precision[32], recall[32];
+	number(found, sizeof found, json_object_get(s, "recall"));
+	number(precision, sizeof precision, json_object_get(json_object_get(s, "masks"), "precision"));
+	number(recall, sizeof recall, json_object_get(json_object_get(s, "masks"), "recall"));
+	printf("made rows: %lld, with %lld personal data: %lld remembered, %lld borrowed from the pool, %lld invented; %s of the true ones found; masks: precision %s, recall %s\n",
+	        (long long)json_integer_value(json_object_get(s, "rows")), (long long)json_integer_value(json_object_get(s, "entities")), (long long)json_integer_value(json_object_get(s, "remembered")),
+	        (long long)json_integer_value(json_object_get(s, "borrowed")), (long long)json_integer_value(json_object_get(s, "invented")), found, precision, recall);
+}
+
 static void print_table(const json_t *scores, const char *output)
 {
 	const char *name;
@@ -51,6 +62,8 @@ static void print_table(const json_t *scores, const char *output)
 	        print_line(name, v);
 	json_object_foreach(json_object_get(scores, "not_tested"), name, v)
 	        printf("%-24s not tested: %s\n", name, json_string_value(v));
+	if (json_object_get(scores, "source"))
+		print_source(json_object_get(scores, "source"));
 	printf("%s: %s (mode %s)\n", ul_json_str(scores, "verdict"), ul_json_str(scores, "why"), ul_json_str(scores, "mode"));
 	if (output)
 		printf("%s/report.html\n", output);
