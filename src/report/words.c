@@ -39,6 +39,7 @@ static const ul_word words[] = {
         {"forget_context_nll", "Surprise at the words around the data", UL_U_NATS, UL_G_INFO},
         {"holdout_nll", "Surprise at people it never saw", UL_U_NATS, UL_G_INFO},
         {"knowmem", "Knowledge it still shows when asked", UL_U_SHARE, UL_G_FORGET},
+        {"knowmem_few_shot", "Knowledge it shows behind examples", UL_U_SHARE, UL_G_FORGET},
         {"verbmem", "Text it continues word for word", UL_U_SHARE, UL_G_FORGET},
         {"err", "Personal data it reproduces exactly", UL_U_SHARE, UL_G_PRIVACY},
         {"e_hit", "Personal data among its likeliest attempts", UL_U_SHARE, UL_G_PRIVACY},

@@ -1,4 +1,5 @@
 /* Audits that ask the same thing in another way: other words, harmless words, drawn candidates, several attacks, two models. */
+#include "audits/match/match.h"
 #include "world.h"
 
 #include <math.h>
@@ -90,6 +91,49 @@ static void test_probes__harmless_words_are_scored_as_questions(void)
 	ul_dataset_release(&forget);
 	ul_dataset_release(&retain);
 	ul_dataset_release(&direct);
+}
+
+static void test_probes__few_shots_stand_in_front_of_the_question(void)
+{
+	ul_model *m = world_model(29);
+	ul_err err = {0};
+	ul_arena a = {0};
+	ul_dataset forget = {0}, retain = {0};
+	for (int i = 0; i < 12; i++) {
+		char question[16];
+		snprintf(question, sizeof question, "q%d?", i);
+		add(&retain, json_pack("{s:s, s:s}", "prompt", question, "response", "r"));
+	}
+	add(&forget, json_pack("{s:s, s:s}", "prompt", "who?", "response", "abc def"));
+	/* 160 tokens of context, a byte each: 32 for the answer, 23 for the question, 22 for an example: four fit (one byte begins a text) */
+	const char *text = "Question: q0?\nAnswer: r\n\nQuestion: q1?\nAnswer: r\n\nQuestion: q2?\nAnswer: r\n\nQuestion: q3?\nAnswer: r\n\nQuestion: who?\nAnswer:";
+	static const char *const stop[] = {"\n\n", "\nQuestion", "Question:", NULL};
+	ul_gen_config how = ul_gen_greedy(32);
+	ul_ids prompt = {0};
+	ul_gen *g = NULL;
+	ul_rouge r;
+	how.stop = stop;
+	NEED_OK(ul_text_encode(m, text, strlen(text), &prompt, &err) && ul_generate(m, &prompt, 1, &how, &a, &g, &err), err);
+	CHECK(prompt.n <= 128 && prompt.n + 25 > 128);
+	NEED_OK(ul_rouge_score("abc def", g->text, false, &r, &err), err);
+	/* What it says to this very text is the right answer: a full score, and from another row none. */
+	add(&forget, json_pack("{s:s, s:s}", "prompt", "who?", "response", g->text));
+	ul_exam_config c = {.model = {m}, .data = {[UL_S_FORGET] = &forget, [UL_S_RETAIN] = &retain}, .encode = {.templ = "plain"}};
+	ul_exam *e;
+	ul_verdicts v = judge(&c, "knowmem_few_shot", &e);
+	const ul_line *l = world_line(&v, "knowmem_few_shot");
+	ul_rouge own;
+	NEED_OK(ul_rouge_score(g->text, g->text, false, &own, &err), err);
+	NEED(l->n == 2);
+	CHECK(l->items[UL_AFTER].value[0] == r.f1_l);
+	CHECK(l->items[UL_AFTER].value[1] == own.f1_l && own.f1_l > 0);
+	ul_verdicts_release(&v);
+	ul_exam_free(e);
+	ul_ids_release(&prompt);
+	ul_arena_release(&a);
+	ul_model_free(m);
+	ul_dataset_release(&forget);
+	ul_dataset_release(&retain);
 }
 
 /* ---- candidates ---- */
