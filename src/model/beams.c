@@ -74,7 +74,7 @@ static void keep_done(struct search *s, const struct beam *b, ul_gen_stop end, d
 static int options(struct search *s)
 {
 	int n = 0, k = 2 * s->width;
-#pragma omp parallel for schedule(dynamic, 1)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(ul_threads())
 	for (int i = 0; i < s->lives; i++)
 		s->found[i] = ul_choose_best(ul_decoder_logits(s->d, s->live[i].slot), s->d->vocab, k < s->d->vocab ? k : s->d->vocab, s->best + (size_t)i * (size_t)k, ul_decoder_work(s->d));
 	for (int i = 0; i < s->lives; i++)

@@ -15,7 +15,7 @@ bool ul_decoder_init(ul_decoder *d, ul_model *m, int slots, int capacity, ul_err
 	ul_tape_init(&d->tape, m->be);
 	d->tape.record = false;
 	d->logits = ul_malloc((size_t)slots * (size_t)d->vocab * sizeof *d->logits);
-	d->work = ul_malloc((size_t)omp_get_max_threads() * 3 * (size_t)d->vocab * sizeof *d->work);
+	d->work = ul_malloc((size_t)ul_threads() * 3 * (size_t)d->vocab * sizeof *d->work);
 	bool ok = (d->logits && d->work) || ul_nomem(err, (size_t)slots * (size_t)d->vocab * sizeof *d->logits);
 	if (ok && ul_cache_init(&d->cache, m, slots, capacity, err))
 		return true;

@@ -233,8 +233,11 @@ static void gather(const ul_config *c, const struct entry *e, const char *arch, 
 	const ul_param *w = e->w;
 	int cols = w->vector && from ? 1 : w->cols;
 	for (int i = 0; i < n; i++) {
-		size_t row = (size_t)(from ? from[at + i] : at + i);
-		w->be->to_f32(out + (size_t)i * (size_t)cols, (const char *)w->data + row * (size_t)cols * w->be->elem, (size_t)cols);
+		int row = from ? from[at + i] : at + i;
+		if (cols == w->cols)
+			ul_param_rows_f32(w, row, 1, out + (size_t)i * (size_t)cols);
+		else
+			w->be->to_f32(&out[i], (const char *)w->data + (size_t)row * w->be->elem, 1);
 	}
 	for (size_t i = 0; (e->slot->flags & UL_SLOT_PLUS_ONE_GGUF) && i < (size_t)n * (size_t)cols; i++)
 		out[i] += 1;

@@ -222,7 +222,7 @@ static double temperature_at(const ul_gen_config *c, int step)
 
 static void choose(struct job *j)
 {
-#pragma omp parallel for schedule(dynamic, 1)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(ul_threads()) if (j->lives > 1)
 	for (int i = 0; i < j->lives; i++) {
 		struct seq *s = &j->live[i];
 		double t = temperature_at(j->c, s->n), u = t > 0 ? ul_rng_uniform(&s->rng) : 0;

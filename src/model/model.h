@@ -178,7 +178,6 @@ char *ul_model_adapter_of(const char *path, ul_arena *a); /* a run folder that h
 const char *ul_model_base_of(const char *run, ul_arena *a, ul_err *err); /* the model such a folder's run.json says it stands on */
 json_t *ul_model_preset(const char *name, int vocab, ul_err *err); /* "neox-tiny", "llama-tiny", "pythia-70m", … as a config.json */
 ul_param *ul_model_param(const ul_model *m, const char *name); /* by Hugging Face name, NULL = none */
-bool ul_param_own(ul_param *p, ul_err *err); /* copies a mapped parameter, so that it can be written without being trained */
 size_t ul_model_count(const ul_model *m); /* parameters, a tied head once */
 
 enum { UL_SAVE_F32,

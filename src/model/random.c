@@ -67,6 +67,14 @@ struct original {
 	int next; /* both models list their parameters in the same order */
 };
 
+static void copy_values(ul_param *w, const ul_param *from)
+{
+	if (from->packed) /* backend cpu: its elements are floats */
+		ul_param_get_f32(from, w->data);
+	else
+		w->be->copy(w->data, from->data, (size_t)from->rows * (size_t)from->cols);
+}
+
 static bool make_copy(ul_model *m, const ul_place *p, void *ud, ul_err *err)
 {
 	struct original *o = ud;
@@ -76,12 +84,12 @@ static bool make_copy(ul_model *m, const ul_place *p, void *ud, ul_err *err)
 		w = ul_alloc(&m->arena, sizeof *w);
 		if (!w)
 			return ul_nomem(err, sizeof *w);
-		*w = (ul_param){.name = from->name, .rows = from->rows, .cols = from->cols, .data = from->data, .borrowed = true, .be = m->be};
+		*w = (ul_param){.name = from->name, .rows = from->rows, .cols = from->cols, .data = from->data, .packed = from->packed, .borrowed = true, .be = m->be};
 	} else {
 		w = ul_param_new(&m->arena, m->be, from->name, from->rows, from->cols);
 		if (!w)
 			return ul_nomem(err, (size_t)from->rows * (size_t)from->cols * m->be->elem);
-		m->be->copy(w->data, from->data, (size_t)from->rows * (size_t)from->cols);
+		copy_values(w, from);
 		*p->at = w;
 		for (const ul_lora *l = from->lora; l; l = l->next)
 			if (!ul_lora_add_to(w, l, 1, err)) {

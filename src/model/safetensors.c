@@ -264,6 +264,13 @@ static bool write_header(ul_sink *s, const ul_st_out *t, int n, enum ul_dtype dt
 static void fetch(const ul_st_out *t, size_t at, size_t n, double *out)
 {
 	size_t elem = t->be ? t->be->elem : sizeof(float);
+	if (t->as != UL_F32) {
+		float *x = (float *)(out + CHUNK); /* write_tensor's own room for floats */
+		ul_dequantize(t->as, (const char *)t->data + ul_dtype_bytes(t->as, at), x, n);
+		for (size_t i = 0; i < n; i++)
+			out[i] = (double)x[i];
+		return;
+	}
 	if (!t->transpose) {
 		const char *src = (const char *)t->data + at * elem;
 		if (t->be)

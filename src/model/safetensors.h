@@ -18,6 +18,7 @@ typedef struct ul_st_out { /* one tensor to write */
 	int64_t shape[2];
 	const ul_backend *be; /* of data; NULL: data is float */
 	const void *data;
+	enum ul_dtype as; /* not UL_F32: data is packed like this, and not turned */
 	bool transpose; /* memory is [shape[1], shape[0]] */
 } ul_st_out;
 /* F32, F16, BF16 or F64, in the order given, streamed. */

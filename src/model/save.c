@@ -34,8 +34,12 @@ static bool write_weights(const ul_model *m, const char *path, int dtype, ul_par
 	if (!out)
 		return ul_nomem(err, (size_t)m->params * sizeof *out);
 	for (int i = 0; i < m->params; i++) {
-		const ul_param *p = m->param[i];
-		out[i] = (ul_st_out){.name = p->name, .be = p->be, .data = p->data, .dims = p->vector ? 1 : 2, .shape = {p->rows, p->cols}};
+		ul_param *p = m->param[i];
+		if (p->packed && p->transposed && !ul_param_own(p, err)) { /* turned element by element */
+			ul_free(out);
+			return false;
+		}
+		out[i] = (ul_st_out){.name = p->name, .be = p->be, .data = p->packed ? p->packed : p->data, .as = p->packed ? p->dtype : UL_F32, .dims = p->vector ? 1 : 2, .shape = {p->rows, p->cols}};
 		if (p->vector)
 			out[i].shape[0] = p->cols;
 		if (p->transposed) {
@@ -99,6 +103,7 @@ static void hash_values(const ul_model *m, ul_sha *sha)
 	for (int i = 0; i < m->params; i++) {
 		const ul_param *p = m->param[i];
 		size_t n = (size_t)p->rows * (size_t)p->cols;
+		UL_ASSERT(!p->packed, "%s came from a file", p->name);
 		for (size_t at = 0; at < n; at += 1024) {
 			size_t k = n - at < 1024 ? n - at : 1024;
 			p->be->to_f32(x, (const char *)p->data + at * p->be->elem, k);

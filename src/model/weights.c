@@ -1,8 +1,8 @@
 /*
  * weights.c: from the tensors of a checkpoint to parameters in memory.
  *
- * A float32 tensor that needs no rearranging is used where the file is mapped; everything else is dequantised once, in chunks of
- * rows, by all threads. Each value is looked at on the way: a checkpoint with NaN or infinities is refused by name.
+ * A float32 tensor that needs no rearranging is used where the file is mapped, and so are 16-bit and quantised ones that products read
+ * as they are (ul_packs); rows that move are copied as they are. Everything else is dequantised once, in chunks of rows, by all threads. Each value is looked at on the way: a checkpoint with NaN or infinities is refused by name.
  */
 #include "model/gguf.h"
 #include "model/slots.h"
@@ -143,6 +143,7 @@ struct job { /* one parameter's values to be made, or only looked at where they 
 	ul_param *w;
 	int step, first_chunk; /* rows of a chunk; chunks of the jobs before */
 	bool turned, in_place;
+	char *packed; /* rows that move are copied here; NULL where they stay in the file, or are not packed */
 	atomic_bool bad;
 };
 
@@ -151,6 +152,24 @@ struct queue {
 	int n, chunks;
 	size_t scratch; /* elements of the largest chunk */
 };
+
+static bool finite_16(const unsigned char *p, size_t step, size_t n, unsigned exponent)
+{
+	unsigned bad = 0;
+	for (size_t i = 0; i < n; i++)
+		bad |= ((unsigned)(p[i * step] | p[i * step + 1] << 8) & exponent) == exponent;
+	return !bad;
+}
+
+/* A quantised block is finite when its scale and its offset are. */
+static bool finite_packed(enum ul_dtype t, const unsigned char *p, size_t n)
+{
+	size_t block = ul_dtype_block(t), bytes = ul_dtype_bytes(t, block);
+	bool offset = t == UL_Q4_1 || t == UL_Q5_1;
+	if (block == 1)
+		return finite_16(p, 2, n, t == UL_BF16 ? 0x7f80 : 0x7c00);
+	return finite_16(p, bytes, n / block, 0x7c00) && (!offset || finite_16(p + 2, bytes, n / block, 0x7c00));
+}
 
 /* `n` elements of a tensor from element `at` on; at is at the beginning of a row, so that quantised blocks are whole. */
 static void unpack(const ul_tensor *t, size_t at, size_t n, float *out)
@@ -213,12 +232,33 @@ static bool convert_f64(const struct job *j, int first, int rows, double *x)
 	return true;
 }
 
+/* Rows as they are: checked, and copied where they move. */
+static bool pack(const struct job *j, int first, int rows)
+{
+	const struct source *s = &j->s;
+	enum ul_dtype t = s->part[0]->dtype;
+	size_t cols = (size_t)s->cols, bytes = ul_dtype_bytes(t, cols);
+	int each = s->rows / s->parts;
+	if (!j->packed)
+		return finite_packed(t, s->part[0]->data + (size_t)first * bytes, (size_t)rows * cols);
+	for (int i = 0; i < rows; i++) {
+		int from = ul_slot_row(s->cfg, s->slot, s->gguf, first + i);
+		const unsigned char *row = s->part[from / each]->data + (size_t)(from % each) * bytes;
+		if (!finite_packed(t, row, cols))
+			return false;
+		memcpy(j->packed + (size_t)(first + i) * bytes, row, bytes);
+	}
+	return true;
+}
+
 static void run_chunk(struct job *j, int chunk, double *scratch, size_t most)
 {
 	const struct source *s = &j->s;
 	int first = (chunk - j->first_chunk) * j->step, rows = s->rows - first < j->step ? s->rows - first : j->step;
 	bool ok;
-	if (j->in_place)
+	if (j->w->packed)
+		ok = pack(j, first, rows);
+	else if (j->in_place)
 		ok = finite_f32((const float *)j->w->data + (size_t)first * (size_t)s->cols, (size_t)rows * (size_t)s->cols);
 	else if (s->part[0]->dtype == UL_F64)
 		ok = convert_f64(j, first, rows, scratch);
@@ -274,17 +314,43 @@ static void enqueue(struct queue *q, struct job j)
 	q->job[q->n++] = j;
 }
 
-/* A parameter over the file's own pages. */
+/* A parameter over the file's own pages, floats or packed. */
 static ul_param *mapped(ul_model *m, const ul_place *p, const ul_tensor *t, ul_err *err)
 {
+	bool packs = t->dtype != UL_F32;
 	ul_param *w = ul_alloc(&m->arena, sizeof *w);
 	char *name = ul_arena_strdup(&m->arena, p->name);
 	if (!w || !name) {
 		ul_nomem(err, sizeof *w);
 		return NULL;
 	}
-	*w = (ul_param){.name = name, .rows = p->rows, .cols = p->cols, .data = (void *)(uintptr_t)t->data, .borrowed = true, .be = m->be};
+	*w = (ul_param){.name = name, .rows = p->rows, .cols = p->cols, .data = packs ? NULL : (void *)(uintptr_t)t->data, .packed = packs ? t->data : NULL, .borrowed = true, .be = m->be};
 	return w;
+}
+
+/* The same over memory of its own, for rows that move. */
+static ul_param *moved(ul_model *m, const ul_place *p, struct job *j, ul_err *err)
+{
+	const ul_tensor *t = j->s.part[0];
+	ul_param *w = mapped(m, p, t, err);
+	size_t bytes = ul_dtype_bytes(t->dtype, (size_t)p->rows * (size_t)p->cols);
+	j->packed = w ? ul_malloc(bytes) : NULL;
+	if (!j->packed) {
+		ul_nomem(err, bytes);
+		return NULL;
+	}
+	w->packed = j->packed;
+	w->borrowed = false;
+	return w;
+}
+
+static bool packs(const ul_model *m, const struct job *j, const ul_place *p)
+{
+	const struct source *s = &j->s;
+	bool alike = true;
+	for (int i = 1; i < s->parts; i++)
+		alike &= s->part[i]->dtype == s->part[0]->dtype;
+	return alike && !j->turned && s->shift == 0 && !(p->slot->flags & UL_SLOT_VECTOR) && p->at != &m->pos_embed && ul_packs(m->be, s->part[0]->dtype, p->cols);
 }
 
 static bool make(ul_model *m, const ul_place *p, void *ud, ul_err *err)
@@ -301,7 +367,10 @@ static bool make(ul_model *m, const ul_place *p, void *ud, ul_err *err)
 	if ((moves && p->rows == 1 && ul_dtype_block(t->dtype) > 1) || (moves && t->dtype == UL_F64))
 		return ul_fail(err, "tensor \"%s\" is stored as %s; F32, F16 and BF16 are read here", t->name, t->dtype_name);
 	j.in_place = t->dtype == UL_F32 && host_float && !j.turned && !moves && s->shift == 0 && (uintptr_t)t->data % sizeof(float) == 0;
-	j.w = j.in_place ? mapped(m, p, t, err) : ul_param_new(&m->arena, m->be, p->name, p->rows, p->cols);
+	if (packs(m, &j, p))
+		j.w = moves ? moved(m, p, &j, err) : mapped(m, p, t, err);
+	else
+		j.w = j.in_place ? mapped(m, p, t, err) : ul_param_new(&m->arena, m->be, p->name, p->rows, p->cols);
 	if (!j.w)
 		return ul_nomem(err, (size_t)p->rows * (size_t)p->cols * m->be->elem);
 	j.w->dtype = t->dtype;
@@ -359,19 +428,5 @@ bool ul_weights_read(ul_model *m, ul_err *err)
 			return false;
 		}
 	}
-	return true;
-}
-
-bool ul_param_own(ul_param *p, ul_err *err)
-{
-	if (!p->borrowed)
-		return true;
-	size_t n = (size_t)p->rows * (size_t)p->cols;
-	void *data = ul_malloc(n * p->be->elem);
-	if (!data)
-		return ul_nomem(err, n * p->be->elem);
-	p->be->copy(data, p->data, n);
-	p->data = data;
-	p->borrowed = false;
 	return true;
 }

@@ -11,9 +11,10 @@
 #include "tensor/tensor.h"
 
 /* C[m,n] = alpha · op(A) op(B) + beta · C; A is [m,k] or with ta [k,m], B is [k,n] or with tb [n,k]; ld* are row lengths in
- * elements. With beta 0 what C held is not read. */
+ * elements. With beta 0 what C held is not read. B may be weights as a file stores them (only in backend cpu): ul_packs says which. */
 typedef struct ul_gemm {
 	bool ta, tb;
+	enum ul_dtype b_as; /* UL_F32: elements of the backend */
 	int m, n, k;
 	int lda, ldb, ldc;
 	double alpha, beta;

@@ -26,6 +26,17 @@ static inline size_t ul_count(const ul_val *x)
 	return (size_t)x->rows * (size_t)x->cols;
 }
 
+/* A parameter as the B of a product: its elements, or what stands for them. */
+static inline const void *ul_weights(const ul_param *w)
+{
+	return w->packed ? w->packed : w->data;
+}
+
+static inline enum ul_dtype ul_weights_as(const ul_param *w)
+{
+	return w->packed ? w->dtype : UL_F32;
+}
+
 /* Memory of the tape for what a node remembers; NULL (and t->failed) when it has run out. */
 void *ul_remember(ul_tape *t, const void *bytes, size_t n); /* a copy; uninitialised when bytes is NULL */
 void *ul_elems(ul_tape *t, size_t n); /* n backend elements, not set */

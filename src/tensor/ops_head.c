@@ -41,7 +41,7 @@ static void *row(const ul_tape *t, const void *base, int r, int cols)
 /* z [n, vocab] = h Wᵀ + b */
 static void logits(ul_tape *t, void *z, const void *h, int n, const ul_param *w, const ul_param *b)
 {
-	ul_product(t, (ul_gemm){.tb = true, .m = n, .n = w->rows, .k = w->cols, .alpha = 1, .a = h, .lda = w->cols, .b = w->data, .ldb = w->cols, .c = z, .ldc = w->rows});
+	ul_product(t, (ul_gemm){.tb = true, .m = n, .n = w->rows, .k = w->cols, .alpha = 1, .a = h, .lda = w->cols, .b = ul_weights(w), .b_as = ul_weights_as(w), .ldb = w->cols, .c = z, .ldc = w->rows});
 	if (b)
 		t->be->add_bias(z, b->data, n, w->rows);
 }
@@ -100,7 +100,7 @@ static void through_head(ul_tape *t, void *dst, double beta, const struct head *
 {
 	int width = c->w->cols, vocab = c->w->rows;
 
-	ul_product(t, (ul_gemm){.m = k->n, .n = width, .k = vocab, .alpha = 1, .beta = beta, .a = k->z, .lda = vocab, .b = c->w->data, .ldb = width, .c = row(t, dst, k->r, width), .ldc = width});
+	ul_product(t, (ul_gemm){.m = k->n, .n = width, .k = vocab, .alpha = 1, .beta = beta, .a = k->z, .lda = vocab, .b = ul_weights(c->w), .b_as = ul_weights_as(c->w), .ldb = width, .c = row(t, dst, k->r, width), .ldc = width});
 }
 
 static bool trained(const struct head *c)

@@ -24,6 +24,20 @@ static void embed_backward(ul_val *y)
 	y->tape->be->scatter_add(c->table->grad, y->grad, c->ids, y->rows, y->cols, c->scale);
 }
 
+static void look_up(ul_tape *t, void *y, const ul_param *table, const int *ids, int n, double scale)
+{
+	size_t cols = (size_t)table->cols;
+
+	if (!table->packed) {
+		t->be->gather(y, table->data, ids, n, table->cols, scale);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		ul_param_rows_f32(table, ids[i], 1, (float *)y + (size_t)i * cols);
+	if (scale != 1)
+		t->be->axpby(y, scale, y, 0, (size_t)n * cols);
+}
+
 ul_val *ul_embed(ul_tape *t, ul_param *table, const int *ids, int n, double scale) /* [n, width] */
 {
 	ul_val *y = ul_node(t, n, table->cols, table->trainable);
@@ -33,7 +47,7 @@ ul_val *ul_embed(ul_tape *t, ul_param *table, const int *ids, int n, double scal
 	same_backend(t, table);
 	for (int i = 0; i < n; i++)
 		UL_ASSERT(ids[i] >= 0 && ids[i] < table->rows, "id %d of %d", ids[i], table->rows);
-	t->be->gather(y->data, table->data, ids, n, table->cols, scale);
+	look_up(t, y->data, table, ids, n, scale);
 	if (!ul_recorded(y))
 		return y;
 	struct embed c = {table, ul_remember(t, ids, (size_t)n * sizeof *ids), scale};
@@ -62,12 +76,12 @@ static bool lora_trains(const ul_lora *l)
 /* c [m,n] of rows dense: the three products a linear layer consists of. */
 static void x_wt(ul_tape *t, void *y, double beta, const void *x, const ul_param *w, int rows)
 {
-	ul_product(t, (ul_gemm){.tb = true, .m = rows, .n = w->rows, .k = w->cols, .alpha = 1, .beta = beta, .a = x, .lda = w->cols, .b = w->data, .ldb = w->cols, .c = y, .ldc = w->rows});
+	ul_product(t, (ul_gemm){.tb = true, .m = rows, .n = w->rows, .k = w->cols, .alpha = 1, .beta = beta, .a = x, .lda = w->cols, .b = ul_weights(w), .b_as = ul_weights_as(w), .ldb = w->cols, .c = y, .ldc = w->rows});
 }
 
 static void dy_w(ul_tape *t, void *dx, double alpha, double beta, const void *dy, const ul_param *w, int rows)
 {
-	ul_product(t, (ul_gemm){.m = rows, .n = w->cols, .k = w->rows, .alpha = alpha, .beta = beta, .a = dy, .lda = w->rows, .b = w->data, .ldb = w->cols, .c = dx, .ldc = w->cols});
+	ul_product(t, (ul_gemm){.m = rows, .n = w->cols, .k = w->rows, .alpha = alpha, .beta = beta, .a = dy, .lda = w->rows, .b = ul_weights(w), .b_as = ul_weights_as(w), .ldb = w->cols, .c = dx, .ldc = w->cols});
 }
 
 static void dyt_x(ul_tape *t, const ul_param *w, double alpha, const void *dy, const void *x, int rows)

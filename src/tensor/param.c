@@ -1,6 +1,6 @@
 /*
- * param.c: parameters. Weights are elements of the backend; a frozen one may be borrowed from a mapped file, a trainable one owns
- * its memory and a gradient of the same size.
+ * param.c: parameters. Weights are elements of the backend; a frozen one may be borrowed from a mapped file, also as the file packs
+ * it (bfloat16, quantised blocks), a trainable one owns its memory and a gradient of the same size.
  */
 #include "tensor/backend.h"
 
@@ -29,11 +29,42 @@ void ul_param_release(ul_param *p)
 {
 	if (!p)
 		return;
-	if (!p->borrowed)
+	if (!p->borrowed) {
 		ul_free(p->data);
+		ul_free((void *)(uintptr_t)p->packed);
+	}
 	ul_free(p->grad);
 	p->data = p->grad = NULL;
+	p->packed = NULL;
 	p->trainable = false;
+}
+
+bool ul_packs(const ul_backend *be, enum ul_dtype t, int cols)
+{
+	bool known = t == UL_BF16 || t == UL_F16 || t == UL_Q8_0 || t == UL_Q4_0 || t == UL_Q4_1 || t == UL_Q5_0 || t == UL_Q5_1;
+
+	return be == &ul_backend_cpu && known && (size_t)cols % ul_dtype_block(t) == 0;
+}
+
+bool ul_param_own(ul_param *p, ul_err *err)
+{
+	size_t n = count(p);
+
+	if (!p->borrowed && !p->packed)
+		return true;
+	void *data = ul_malloc(n * p->be->elem);
+	if (!data)
+		return ul_nomem(err, n * p->be->elem);
+	if (p->packed)
+		ul_dequantize(p->dtype, p->packed, data, n);
+	else
+		memcpy(data, p->data, n * p->be->elem);
+	if (!p->borrowed)
+		ul_free((void *)(uintptr_t)p->packed);
+	p->data = data;
+	p->packed = NULL;
+	p->borrowed = false;
+	return true;
 }
 
 bool ul_param_train(ul_param *p, bool on, ul_err *err)
@@ -47,40 +78,57 @@ bool ul_param_train(ul_param *p, bool on, ul_err *err)
 		return true;
 	}
 	void *grad = p->grad ? p->grad : ul_calloc(bytes, 1);
-	void *data = grad && p->borrowed ? ul_malloc(bytes) : p->data;
-	if (!grad || !data) {
+	if (!grad)
+		return ul_nomem(err, bytes);
+	if (!ul_param_own(p, err)) {
 		if (grad != p->grad)
 			ul_free(grad);
-		return ul_nomem(err, bytes);
+		return false;
 	}
-	if (p->borrowed)
-		memcpy(data, p->data, bytes);
-	p->data = data;
 	p->grad = grad;
-	p->borrowed = false;
 	p->trainable = true;
 	return true;
 }
 
+void ul_param_rows_f32(const ul_param *p, int row, int n, float *out)
+{
+	size_t cols = (size_t)p->cols, at = (size_t)row * cols;
+
+	if (p->packed)
+		ul_dequantize(p->dtype, (const char *)p->packed + ul_dtype_bytes(p->dtype, at), out, (size_t)n * cols);
+	else
+		p->be->to_f32(out, (const char *)p->data + at * p->be->elem, (size_t)n * cols);
+}
+
 void ul_param_get(const ul_param *p, double *out)
 {
-	p->be->to_f64(out, p->data, count(p));
+	if (!p->packed) {
+		p->be->to_f64(out, p->data, count(p));
+		return;
+	}
+	float x[256];
+	for (size_t at = 0, n; at < count(p); at += n) {
+		n = count(p) - at < 256 ? count(p) - at : 256;
+		ul_dequantize(p->dtype, (const char *)p->packed + ul_dtype_bytes(p->dtype, at), x, n);
+		for (size_t i = 0; i < n; i++)
+			out[at + i] = (double)x[i];
+	}
 }
 
 void ul_param_set(ul_param *p, const double *in)
 {
-	UL_ASSERT(!p->borrowed, "%s is borrowed: make it trainable first", p->name);
+	UL_ASSERT(!p->borrowed && !p->packed, "%s is borrowed: own it first", p->name);
 	p->be->from_f64(p->data, in, count(p));
 }
 
 void ul_param_get_f32(const ul_param *p, float *out)
 {
-	p->be->to_f32(out, p->data, count(p));
+	ul_param_rows_f32(p, 0, p->rows, out);
 }
 
 void ul_param_set_f32(ul_param *p, const float *in)
 {
-	UL_ASSERT(!p->borrowed, "%s is borrowed: make it trainable first", p->name);
+	UL_ASSERT(!p->borrowed && !p->packed, "%s is borrowed: own it first", p->name);
 	p->be->from_f32(p->data, in, count(p));
 }
 

@@ -171,7 +171,7 @@ ul_val *ul_leaf_param(ul_tape *t, ul_param *p)
 {
 	ul_val *y = ul_node_of(t, p->rows, p->cols, p->trainable, p->data);
 
-	UL_ASSERT(p->be == t->be, "%s lives in backend %s, the tape in %s", p->name, p->be->name, t->be->name);
+	UL_ASSERT(p->be == t->be && !p->packed, "%s lives in backend %s%s, the tape in %s", p->name, p->be->name, p->packed ? ", packed" : "", t->be->name);
 	y->ctx = p;
 	return ul_record(y, leaf_param_backward, (ul_val *[]){NULL});
 }

@@ -71,20 +71,24 @@ struct ul_param {
 	bool vector; /* 1-d in the file */
 	bool transposed; /* the file stores [in, out] (GPT-2's Conv1D); in memory it is [out, in] like every other */
 	enum ul_dtype dtype; /* in the file it came from */
-	void *data; /* backend elements; may be mapped read-only while not trainable */
+	void *data; /* backend elements; may be mapped read-only while not trainable. NULL while `packed` stands for it */
+	const void *packed; /* rows as the file stores them, which products read as they are; NULL once anybody wants to write */
 	void *grad; /* backend elements, or NULL while not trainable */
 	bool trainable;
-	bool borrowed; /* data is not ours to free (a mapped file, or shared with another model) */
+	bool borrowed; /* data, or packed, is not ours to free (a mapped file, or shared with another model) */
 	ul_lora *lora;
 	const ul_backend *be;
 };
 
 ul_param *ul_param_new(ul_arena *a, const ul_backend *be, const char *name, int rows, int cols); /* data zeroed, owned */
 void ul_param_release(ul_param *p); /* frees data and grad it owns */
-bool ul_param_train(ul_param *p, bool on, ul_err *err); /* makes data writable and allocates grad, or frees grad */
+bool ul_param_own(ul_param *p, ul_err *err); /* data that may be written, without being trained: a copy, or unpacked */
+bool ul_param_train(ul_param *p, bool on, ul_err *err); /* the same, and allocates grad; or frees grad */
+bool ul_packs(const ul_backend *be, enum ul_dtype t, int cols); /* products of this backend read such rows as they are */
 void ul_param_get(const ul_param *p, double *out); /* copies; row-major as in memory */
 void ul_param_set(ul_param *p, const double *in);
 void ul_param_get_f32(const ul_param *p, float *out);
+void ul_param_rows_f32(const ul_param *p, int row, int n, float *out); /* [n, cols] */
 void ul_param_set_f32(ul_param *p, const float *in);
 void ul_param_grad(const ul_param *p, double *out);
 

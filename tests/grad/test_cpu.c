@@ -79,12 +79,57 @@ static void products(bool small_too)
 	ul_arena_release(&arena);
 }
 
+/* Packed weights give the bits that the same weights give once they are floats, in every format, at every edge. */
+static bool packed_same(enum ul_dtype t, struct sides s, bool tb, ul_arena *arena)
+{
+	int rows = tb ? s.n : s.k, cols = tb ? s.k : s.n;
+	size_t n = (size_t)rows * (size_t)cols, bytes = ul_dtype_bytes(t, n);
+	ul_mark mark = ul_arena_mark(arena);
+	unsigned char *packed = ul_alloc(arena, bytes);
+	float *x = ul_alloc(arena, (size_t)s.m * (size_t)s.k * 4), *wide = ul_alloc(arena, n * 4), *y = ul_alloc(arena, (size_t)s.m * (size_t)s.n * 8), *z = y + (size_t)s.m * (size_t)s.n;
+
+	for (size_t i = 0; i < bytes; i++)
+		packed[i] = (unsigned char)(any("packed", i) * 100 + 128);
+	for (size_t at = 0, block = ul_dtype_bytes(t, ul_dtype_block(t)); at + 1 < bytes; at += block)
+		packed[at + 1] = 0x24, packed[at + (block > 4 ? 3 : 1)] = 0x25; /* scales and offsets of a usual size; ordinary 16-bit numbers */
+	for (size_t i = 0; i < (size_t)s.m * (size_t)s.k; i++)
+		x[i] = (float)any("x", i);
+	ul_dequantize(t, packed, wide, n);
+	ul_gemm g = {.tb = tb, .m = s.m, .n = s.n, .k = s.k, .lda = s.k, .ldb = cols, .ldc = s.n, .alpha = 0.75, .a = x, .b = packed, .b_as = t, .c = y, .work = arena};
+	ul_backend_cpu.gemm(&g);
+	g.b = wide;
+	g.b_as = UL_F32;
+	g.c = z;
+	ul_backend_cpu.gemm(&g);
+	bool same = !memcmp(y, z, (size_t)s.m * (size_t)s.n * 4);
+	ul_arena_reset(arena, mark);
+	return same;
+}
+
+static void packed(void)
+{
+	static const enum ul_dtype types[] = {UL_BF16, UL_F16, UL_Q8_0, UL_Q4_0, UL_Q4_1, UL_Q5_0, UL_Q5_1};
+	static const struct sides sides[] = {{1, 3, 64}, {1, 101, 288}, {2, 50, 32}, {5, 17, 96}, {33, 96, 64}, {40, 160, 416}, {64, 1056, 800}, {1, 40, 8224}};
+	ul_arena arena = {0};
+
+	for (size_t t = 0; t < sizeof types / sizeof *types; t++)
+		for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
+			struct sides s = sides[i];
+			CHECK_MSG(packed_same(types[t], s, true, &arena), "x Wᵀ, %d x %d x %d of %s", s.m, s.n, s.k, ul_dtype_name(types[t]));
+			if (s.n % 32 == 0 || ul_dtype_block(types[t]) == 1)
+				CHECK_MSG(packed_same(types[t], s, false, &arena), "dy W, %d x %d x %d of %s", s.m, s.n, s.k, ul_dtype_name(types[t]));
+		}
+	CHECK(packed_same(UL_BF16, (struct sides){1, 7, 45}, true, &arena) && packed_same(UL_F16, (struct sides){3, 9, 77}, true, &arena));
+	ul_arena_release(&arena);
+}
+
 static void products_on(const char *name)
 {
 	path(name);
 	for (int threads = 1; threads <= 3; threads++) {
 		ul_set_threads(threads);
 		products(threads == 1);
+		packed();
 	}
 }
 

@@ -27,8 +27,10 @@ static checkpoint load(const char *family)
 	c.m = open_model(base, "cpu");
 	c.config = json_deep_copy(c.m->config);
 	for (int i = 0; i < c.m->params; i++) {
-		const ul_param *p = c.m->param[i];
+		ul_param *p = c.m->param[i];
 		struct tensor *t = &c.t[c.n++];
+		ul_err err = {0};
+		NEED_OK(ul_param_own(p, &err), err);
 		snprintf(t->name, sizeof t->name, "%s", p->name);
 		t->out = (ul_st_out){.data = p->data, .dims = p->vector ? 1 : 2, .shape = {p->vector || p->transposed ? p->cols : p->rows, p->transposed ? p->rows : p->cols}, .transpose = p->transposed};
 	}

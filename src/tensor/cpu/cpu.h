@@ -50,13 +50,16 @@ typedef struct ul_attend_head {
 	float *work;
 } ul_attend_head;
 enum { UL_KEYS = 96,
-	UL_QUERIES = 64 };
+	UL_QUERIES = 64,
+	UL_FEW_ROWS = 32, /* rows of x up to which streaming the weights as they lie beats packing them */
+	UL_FEW_DEEP = 8192, /* columns of weights that few_rows takes: room for four rows of packed ones */
+	UL_FEW_WIDE = 16 }; /* columns of its result written at once */
 
 typedef void (*ul_range)(const void *args, size_t lo, size_t hi);
 
 typedef struct ul_kernels {
 	const char *name;
-	int panel; /* columns a product is computed in */
+	int panel, panel_packed; /* columns a product is computed in; the same in whole blocks of quantised weights */
 	size_t (*gemm_work)(void); /* bytes of packing memory per thread */
 	void (*gemm)(const ul_gemm *g, float *work); /* one thread */
 	ul_range few_rows; /* ul_gemm with m small and b transposed: columns lo … hi - 1 of C */

@@ -10,7 +10,6 @@
 #include <string.h>
 
 enum { SMALL = 2 << 20 }; /* multiplications, some 20 µs: less is not worth waking a thread */
-enum { FEW = 12 }; /* rows up to which streaming the weights as they lie beats packing them */
 
 __attribute__((weak)) void openblas_set_num_threads(int n);
 
@@ -35,6 +34,31 @@ static void plainly(const ul_gemm *g)
 		}
 }
 
+/* B of a product that knows only floats, unpacked as a whole. */
+static bool widen(ul_gemm *g)
+{
+	size_t rows = (size_t)(g->tb ? g->n : g->k), n = rows * (size_t)g->ldb;
+	float *b = g->b_as == UL_F32 ? NULL : ul_alloc_raw(g->work, n * sizeof *b);
+
+	if (g->b_as == UL_F32)
+		return true;
+	if (b)
+		ul_dequantize(g->b_as, g->b, b, n);
+	g->b_as = UL_F32;
+	g->b = b;
+	return b != NULL;
+}
+
+static void plain_way(const ul_gemm *g, void (*product)(const ul_gemm *g))
+{
+	ul_gemm wide = *g;
+	ul_mark mark = ul_arena_mark(g->work);
+
+	if (widen(&wide))
+		product(&wide);
+	ul_arena_reset(g->work, mark);
+}
+
 /* Rows [r, r + m) and columns [c, c + n) of the product. */
 static ul_gemm part_of(const ul_gemm *g, int r, int m, int c, int n)
 {
@@ -43,7 +67,7 @@ static ul_gemm part_of(const ul_gemm *g, int r, int m, int c, int n)
 	p.m = m;
 	p.n = n;
 	p.a = (const float *)g->a + (g->ta ? (size_t)r : (size_t)r * (size_t)g->lda);
-	p.b = (const float *)g->b + (g->tb ? (size_t)c * (size_t)g->ldb : (size_t)c);
+	p.b = (const char *)g->b + ul_dtype_bytes(g->b_as, g->tb ? (size_t)c * (size_t)g->ldb : (size_t)c);
 	p.c = (float *)g->c + (size_t)r * (size_t)g->ldc + c;
 	return p;
 }
@@ -71,8 +95,9 @@ static void by_own(const ul_gemm *g)
 	size_t each = (k->gemm_work() + 63) / 64 * 64;
 	ul_mark mark = ul_arena_mark(g->work);
 	char *work = ul_alloc_raw(g->work, each * (size_t)threads);
+	int panel = g->b_as == UL_F32 ? k->panel : k->panel_packed;
 	/* by columns unless whole panels would leave threads idle */
-	int wide = (units(units(g->n, k->panel), threads)) * k->panel, tall = units(units(g->m, 8), threads) * 8;
+	int wide = (units(units(g->n, panel), threads)) * panel, tall = units(units(g->m, 8), threads) * 8;
 	bool by_cols = (double)wide * g->m <= 1.1 * (double)tall * g->n;
 
 	if (!work)
@@ -81,7 +106,7 @@ static void by_own(const ul_gemm *g)
 	for (int t = 0; t < threads; t++) {
 		int r = 0, m = g->m, c = 0, n = g->n;
 		if (by_cols)
-			cut(g->n, k->panel, t, threads, &c, &n);
+			cut(g->n, panel, t, threads, &c, &n);
 		else
 			cut(g->m, 8, t, threads, &r, &m);
 		ul_gemm p = part_of(g, r, m, c, n);
@@ -108,11 +133,11 @@ void ul_cpu_gemm(const ul_gemm *g)
 	if (g->k <= 0)
 		scaled(g);
 	else if (ul_cpu_products() == UL_PRODUCT_BLAS)
-		by_blas(g);
+		plain_way(g, by_blas);
 	else if (ul_cpu_products() == UL_PRODUCT_REF)
-		plainly(g);
-	else if (g->tb && !g->ta && g->m <= FEW)
-		ul_cpu_share(ul_cpu()->few_rows, g, (size_t)g->n, 4, (size_t)(SMALL / 16 / g->k + 1));
+		plain_way(g, plainly);
+	else if (g->tb && !g->ta && g->m <= UL_FEW_ROWS && g->k <= UL_FEW_DEEP)
+		ul_cpu_share(ul_cpu()->few_rows, g, (size_t)g->n, UL_FEW_WIDE, (size_t)(SMALL / 16 / g->k + 1));
 	else
 		by_own(g);
 }

@@ -9,6 +9,7 @@
 
 #include "tensor/cpu/simd.h"
 #include "tensor/cpu/kern_elements.h"
+#include "tensor/cpu/kern_unpack.h"
 #include "tensor/cpu/kern_gemm.h"
 #include "tensor/cpu/kern_few.h"
 #include "tensor/cpu/kern_rows.h"
@@ -18,6 +19,7 @@
 const ul_kernels UL_KERNELS = {
         .name = UL_KERNELS_NAME,
         .panel = NR,
+        .panel_packed = NB,
         .gemm_work = gemm_work,
         .few_rows = few_rows,
         .act = act,

@@ -16,7 +16,10 @@ enum { MR = 6,
 enum { MR = 4,
 	NV = 2 };
 #endif
-enum { NR = NV * VW };
+enum { NR = NV * VW,
+	BLOCK_ELEMS = 32, /* of quantised weights that products read */
+	NB = NR % BLOCK_ELEMS == 0 ? NR : NR * 2 % BLOCK_ELEMS == 0 ? NR * 2
+	                                                            : NR * 4 };
 
 /* C tile of `rows` x `cols`, at most MR x NR: C = alpha · acc + beta · C */
 struct tile {
@@ -119,26 +122,68 @@ static void transpose_8(float *to, size_t ldto, const float *from, size_t ldfrom
 }
 #endif
 
+/* to[p · nr + j] = from[j · ldfrom + p] for n rows j */
+static void turn(float *to, int nr, const float *from, size_t ldfrom, int k, int n)
+{
+	int j = 0;
+
+#if UL_ISA >= 256
+	for (; j + 8 <= n; j += 8)
+		transpose_8(to + j, (size_t)nr, from + (size_t)j * ldfrom, ldfrom, k);
+#endif
+	for (; j < n; j++)
+		for (int p = 0; p < k; p++)
+			to[(size_t)p * (size_t)nr + (size_t)j] = from[(size_t)j * ldfrom + (size_t)p];
+}
+
+/* The first n < = nr of a row, then zeros; short rows: calling memcpy costs more than copying */
+static inline void pack_row(float *to, const float *from, int n, int nr)
+{
+	for (int j = 0; j < nr; j += VW)
+		vf_store(to + j, j + VW <= n ? vf_load(from + j) : j < n ? vf_load_part(from + j, (size_t)(n - j))
+		                                                         : (vf){0});
+}
+
 /* Panels of nr columns: to[p · nr + j] = B[p][j], columns past the edge 0. */
 static void pack_b(float *to, const float *b, size_t ldb, bool tb, int k, int n, int nr)
 {
 	if (!tb) {
 		for (int p = 0; p < k; p++, b += ldb, to += nr)
-			for (int j = 0; j < nr; j += VW) /* short rows: calling memcpy costs more than copying */
-				vf_store(to + j, j + VW <= n ? vf_load(b + j) : j < n ? vf_load_part(b + j, (size_t)(n - j))
-				                                                      : (vf){0});
+			pack_row(to, b, n, nr);
 		return;
 	}
 	if (n < nr)
 		memset(to, 0, (size_t)k * (size_t)nr * sizeof *to);
-	int j = 0;
-#if UL_ISA >= 256
-	for (; j + 8 <= n; j += 8)
-		transpose_8(to + j, (size_t)nr, b + (size_t)j * ldb, ldb, k);
-#endif
-	for (; j < n; j++)
-		for (int p = 0; p < k; p++)
-			to[(size_t)p * (size_t)nr + (size_t)j] = b[(size_t)j * ldb + (size_t)p];
+	turn(to, nr, b, ldb, k, n);
+}
+
+/* The same from rows p … p + k - 1, columns j … j + n - 1 of packed weights, or with tb the other way round. */
+struct part {
+	int p, k, j, n;
+};
+
+static void pack_packed(float *to, const ul_gemm *g, struct part at, int nr, float *rows)
+{
+	size_t bytes = ul_dtype_bytes(g->b_as, (size_t)g->ldb);
+	const uint8_t *b = g->b;
+
+	if (!g->tb) {
+		int lo = at.j / BLOCK_ELEMS * BLOCK_ELEMS, hi = (at.j + at.n + BLOCK_ELEMS - 1) / BLOCK_ELEMS * BLOCK_ELEMS;
+		hi = hi < g->ldb ? hi : g->ldb;
+		for (int p = 0; p < at.k; p++, to += nr) {
+			unpack(g->b_as, b + (size_t)(at.p + p) * bytes, (size_t)lo, (size_t)(hi - lo), rows);
+			pack_row(to, rows + at.j - lo, at.n, nr);
+		}
+		return;
+	}
+	if (at.n < nr)
+		memset(to, 0, (size_t)at.k * (size_t)nr * sizeof *to);
+	for (int j = 0; j < at.n; j += 8) {
+		int n = at.n - j < 8 ? at.n - j : 8;
+		for (int i = 0; i < n; i++)
+			unpack(g->b_as, b + (size_t)(at.j + j + i) * bytes, (size_t)at.p, (size_t)at.k, rows + (size_t)i * (size_t)at.k);
+		turn(to + j, nr, rows, (size_t)at.k, at.k, n);
+	}
 }
 
 /* A sliver of a transposed A: to[p · MR + i] = A[p][i]. */
@@ -165,7 +210,7 @@ enum { SLIVERS = 4 };
 
 static size_t gemm_work(void)
 {
-	return BLOCK + (size_t)KC * (NR + SLIVERS * MR) * sizeof(float);
+	return BLOCK + (size_t)KC * (NR + SLIVERS * MR + 8) * sizeof(float);
 }
 
 /* A packed block of B in front of A: rows p … p + k - 1 of B, columns j … j + n - 1. */
@@ -231,8 +276,10 @@ static void all_columns(const ul_gemm *g, const struct block *bl) /* A is transp
 
 static void gemm_one(const ul_gemm *g, float *work)
 {
+	float *slivers = work + BLOCK / sizeof(float) + (size_t)KC * NR, *rows = slivers + (size_t)KC * SLIVERS * MR;
+	/* whole blocks of quantised weights, and the same cuts without, so that both give the same bits */
+	int kc = evenly(g->k, KC, BLOCK_ELEMS), nc = (int)(BLOCK / sizeof(float)) / (kc > 0 ? kc : 1) / NR * NR;
 	const float *b = g->b;
-	int kc = evenly(g->k, KC, 8), nc = (int)(BLOCK / sizeof(float)) / (kc > 0 ? kc : 1) / NR * NR;
 
 	if (nc > g->n)
 		nc = g->n;
@@ -244,10 +291,13 @@ static void gemm_one(const ul_gemm *g, float *work)
 			float *panel = work;
 			for (int c = 0; c < n; c += NR) {
 				int cols = n - c < NR ? n - c : NR, nr = (cols + VW - 1) / VW * VW;
-				pack_b(panel, g->tb ? b + (size_t)(j + c) * (size_t)g->ldb + p : b + (size_t)p * (size_t)g->ldb + j + c, (size_t)g->ldb, g->tb, k, cols, nr);
+				if (g->b_as != UL_F32)
+					pack_packed(panel, g, (struct part){p, k, j + c, cols}, nr, rows);
+				else
+					pack_b(panel, g->tb ? b + (size_t)(j + c) * (size_t)g->ldb + p : b + (size_t)p * (size_t)g->ldb + j + c, (size_t)g->ldb, g->tb, k, cols, nr);
 				panel += (size_t)k * (size_t)nr;
 			}
-			struct block bl = {p, k, j, n, work, work + BLOCK / sizeof(float) + (size_t)KC * NR, MR};
+			struct block bl = {p, k, j, n, work, slivers, MR};
 			if (g->ta)
 				all_columns(g, &bl);
 			else

