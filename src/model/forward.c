@@ -76,7 +76,7 @@ ul_val *ul_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block)
 	ul_pass *own = whole ? keep_pass(p) : NULL;
 	const bool recompute = p->tape->recompute;
 	const int first = p->tape->recompute_blocks > 0 ? p->tape->recompute_blocks : m->cfg.layers;
-	for (int layer = 0; layer < m->cfg.layers; layer++) {
+	for (int layer = p->first; layer < m->cfg.layers; layer++) {
 		struct block b = {m, own, block, layer};
 		struct block *kept = own ? keep(p->tape, &b, sizeof b) : NULL;
 		p->tape->recompute = recompute && layer < first;
@@ -90,7 +90,7 @@ ul_val *ul_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block)
 
 ul_val *ul_pass_blocks(ul_model *m, ul_pass *p, ul_val *h, ul_block_fn block, ul_val *(*last_norm)(ul_model *m, ul_val *h))
 {
-	if (!ul_tap(p, UL_SITE_EMBED, 0, &h))
+	if (!p->first && !ul_tap(p, UL_SITE_EMBED, 0, &h))
 		return h;
 	h = ul_blocks(m, p, h, block);
 	if (p->stopped)

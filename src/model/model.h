@@ -85,6 +85,7 @@ typedef struct ul_pass {
 	const int *ids; /* [span.start[span.n]] */
 	const int *pos; /* position of each row inside its sequence */
 	ul_span span;
+	int first; /* block the pass begins with: `soft` is then what stands in front of it */
 	ul_val *soft; /* NULL, or rows that replace the embedding lookup (soft prompts): [rows, hidden], already scaled */
 	ul_cache *cache; /* decoding, or NULL */
 	const int *slot; /* [span.n] with cache */

@@ -19,6 +19,11 @@ const ul_backend *ul_backend_get(const char *name, ul_err *err)
 	return NULL;
 }
 
+bool ul_rows_alone(const ul_backend *be, int rows)
+{
+	return !strcmp(be->name, ul_backend_cpu.name) && (rows <= UL_FEW_ROWS || ul_cpu_products() == UL_PRODUCT_BLAS);
+}
+
 /* Processors that share a core share its arithmetic units, so the second one only gets in the way: count each core once, by its
  * lowest-numbered processor. Where the system does not say, every processor counts. */
 static bool first_of_core(int cpu)

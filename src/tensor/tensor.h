@@ -42,6 +42,8 @@ void ul_quantize(enum ul_dtype t, const float *src, void *dst, size_t n); /* F32
 typedef struct ul_backend ul_backend; /* the table of kernels: tensor/backend.h */
 
 const ul_backend *ul_backend_get(const char *name, ul_err *err); /* "cpu", "ref", "ref64" */
+/* Products over so few rows take another way than over more: the bits of a row then depend on how many there are. */
+bool ul_rows_alone(const ul_backend *be, int rows);
 void ul_set_threads(int n); /* 0 = physical cores; before the first operator */
 int ul_threads(void);
 

@@ -289,7 +289,7 @@ bool ul_loop_begin(ul_run *r, ul_err *err)
 	if (r->method->begin && !r->method->begin(r, r->config, err)) {
 		return false;
 	}
-	if (!ul_select_params(r, err)) {
+	if (!ul_select_params(r, err) || !ul_lower_begin(r, err)) {
 		return false;
 	}
 	r->optim = ul_optim_new(&r->train, r->param, r->params, err);
@@ -309,6 +309,7 @@ void ul_loop_end(ul_run *r)
 		ul_sampler_release(&r->sampler[s]);
 		ul_refcache_free(r->cache[s]);
 	}
+	ul_lower_end(r);
 	if (r->own_alt) {
 		ul_dataset_release(r->data[UL_ALT]);
 	}

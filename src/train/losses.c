@@ -29,7 +29,7 @@ ul_val *ul_label_rows(ul_tape *t, ul_model *m, const ul_batch *b)
 
 ul_val *ul_token_logp_stats(ul_run *r, ul_model *m, const ul_batch *b, const ul_head_stats *want)
 {
-	ul_val *h = ul_label_rows(m == r->model ? &r->tape : &r->ref_tape, m, b);
+	ul_val *h = m == r->model ? ul_trained_rows(r, b) : ul_label_rows(&r->ref_tape, m, b);
 	return ul_head_logp(h, m->head, m->head_b, b->target, want);
 }
 
@@ -106,7 +106,7 @@ ul_val *ul_nll(ul_run *r, const ul_batch *b)
 /* Mean over labelled tokens of a loss to the reference's distribution: its hidden rows are kept, its logits made per chunk. */
 static ul_val *soft(ul_run *r, const ul_batch *b, double drop, enum ul_soft kind)
 {
-	ul_val *h = ul_label_rows(&r->tape, r->model, b);
+	ul_val *h = ul_trained_rows(r, b);
 	const void *hidden = ul_ref_hidden(r, b, UL_FINAL_ROWS);
 	if (!hidden) {
 		return ul_lost(&r->tape);

@@ -61,7 +61,7 @@ static bool all_labels(const ul_run *r, enum ul_stream s)
 	return s == UL_FORGET && r->method->needs & UL_ALL_TOKENS;
 }
 
-static enum ul_stream stream_of(const ul_run *r, const ul_batch *b)
+enum ul_stream ul_stream_of(const ul_run *r, const ul_batch *b)
 {
 	UL_ASSERT(b == &r->forget || b == &r->retain || b == &r->alt, "a reference is kept for the batches of the run only");
 	return b == &r->forget ? UL_FORGET : b == &r->retain ? UL_RETAIN
@@ -118,7 +118,7 @@ bool ul_refcache_fill(ul_run *r, enum ul_stream s, ul_err *err)
 
 ul_val *ul_cached_ref(ul_run *r, const ul_batch *b)
 {
-	const ul_refcache *c = r->cache[stream_of(r, b)];
+	const ul_refcache *c = r->cache[ul_stream_of(r, b)];
 	UL_ASSERT(c && c->filled, "the method uses a reference it did not ask for with UL_NEEDS_REF");
 	double *x = ul_alloc(&r->tape.arena, (size_t)b->seqs * sizeof *x);
 	if (!x) {
@@ -137,7 +137,7 @@ static ul_val *stop_at(void *ud, enum ul_site site, int layer, ul_val *h)
 	return site == UL_SITE_BLOCK && layer == *(const int *)ud ? NULL : h;
 }
 
-static ul_val *pass_to(ul_tape *t, ul_model *m, const ul_batch *b, int layer)
+ul_val *ul_pass_to(ul_tape *t, ul_model *m, const ul_batch *b, int layer)
 {
 	ul_pass *p = ul_alloc(&t->arena, sizeof *p);
 	int *stop = ul_alloc(&t->arena, sizeof *stop);
@@ -152,7 +152,7 @@ static ul_val *pass_to(ul_tape *t, ul_model *m, const ul_batch *b, int layer)
 	return ul_forward(m, p);
 }
 
-static void copy_out(const ul_val *h, void *out)
+void ul_copy_out(const ul_val *h, void *out)
 {
 	if (h->tape->be->elem == 8) {
 		ul_read(h, out);
@@ -169,14 +169,14 @@ static void *row_hidden(ul_run *r, enum ul_stream s, int item, int layer, size_t
 		return NULL;
 	}
 	ul_model *m = ul_ref_model(r);
-	ul_val *h = layer == UL_FINAL_ROWS ? ul_label_rows(&r->ref_tape, m, &one) : pass_to(&r->ref_tape, m, &one, layer);
+	ul_val *h = layer == UL_FINAL_ROWS ? ul_label_rows(&r->ref_tape, m, &one) : ul_pass_to(&r->ref_tape, m, &one, layer);
 	if (!ul_tape_ok(&r->ref_tape, NULL)) {
 		return NULL;
 	}
 	*bytes = (size_t)h->rows * (size_t)h->cols * r->model->be->elem;
 	void *out = ul_alloc(&r->step_arena, *bytes);
 	if (out) {
-		copy_out(h, out);
+		ul_copy_out(h, out);
 	}
 	ul_tape_reset(&r->ref_tape);
 	return out;
@@ -206,7 +206,7 @@ static const void *cached_hidden(ul_run *r, enum ul_stream s, int item, int laye
 
 const void *ul_ref_hidden(ul_run *r, const ul_batch *b, int layer)
 {
-	enum ul_stream s = stream_of(r, b);
+	enum ul_stream s = ul_stream_of(r, b);
 	size_t width = (size_t)r->model->cfg.hidden * r->model->be->elem, at = 0;
 	size_t rows = (size_t)(layer == UL_FINAL_ROWS ? b->labels : b->rows);
 	char *out = ul_alloc(&r->step_arena, rows * width + 1);
@@ -226,7 +226,7 @@ const void *ul_ref_hidden(ul_run *r, const ul_batch *b, int layer)
 ul_val *ul_hidden(ul_run *r, const ul_batch *b, int layer, bool reference)
 {
 	if (!reference) {
-		return pass_to(&r->tape, r->model, b, layer);
+		return ul_pass_to(&r->tape, r->model, b, layer);
 	}
 	const void *x = ul_ref_hidden(r, b, layer);
 	int width = r->model->cfg.hidden;

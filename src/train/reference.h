@@ -16,5 +16,9 @@ const void *ul_ref_hidden(ul_run *r, const ul_batch *b, int layer);
 ul_val *ul_lost(ul_tape *t); /* out of memory: marks the tape, returns a value that holds nothing */
 /* [labels, hidden]: the rows of the final hidden states that predict something. */
 ul_val *ul_label_rows(ul_tape *t, ul_model *m, const ul_batch *b);
+ul_val *ul_trained_rows(ul_run *r, const ul_batch *b); /* the same of the trained model, from its lowest trained block on (lower.c) */
+ul_val *ul_pass_to(ul_tape *t, ul_model *m, const ul_batch *b, int layer); /* [rows, hidden] behind block `layer` */
+void ul_copy_out(const ul_val *h, void *out); /* backend elements */
+enum ul_stream ul_stream_of(const ul_run *r, const ul_batch *b);
 
 #endif

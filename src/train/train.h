@@ -85,6 +85,7 @@ struct ul_run {
 	ul_tape ref_tape; /* values only: passes of the frozen reference */
 	ul_arena step_arena; /* batches of this step */
 	ul_refcache *cache[UL_STREAMS];
+	struct ul_lower *lower; /* train/lower.c: states below the lowest trained block, or NULL where that is the first */
 	ul_param **param; /* trainable ones */
 	int params;
 	ul_optim *optim;
@@ -188,6 +189,8 @@ void ul_grad_zero(ul_param *const *param, int params);
 /* reference.c */
 ul_refcache *ul_refcache_new(int rows, ul_err *err);
 void ul_refcache_free(ul_refcache *c);
+bool ul_lower_begin(ul_run *r, ul_err *err); /* once the trained parameters are chosen */
+void ul_lower_end(ul_run *r);
 bool ul_refcache_fill(ul_run *r, enum ul_stream s, ul_err *err); /* Σ log p of every row, before the first step */
 
 double ul_schedule(const ul_train_config *c, int64_t step, int64_t steps); /* lr of step 0, 1, … */

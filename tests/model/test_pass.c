@@ -34,6 +34,39 @@ static void test_pass__packed(void)
 	}
 }
 
+static ul_val *stop_at(void *ud, enum ul_site site, int layer, ul_val *h)
+{
+	return layer == *(int *)ud ? NULL : h;
+}
+
+/* A pass that begins at a later block, on what a pass that stopped in front of it has left, ends as the whole pass does. */
+static void test_pass__from_a_block_on(void)
+{
+	for (int f = 0; families[f]; f++) {
+		oracle o;
+		ul_model *m = family(families[f], "ref64", &o);
+		int rows = o.start[o.n], width = m->cfg.hidden, stop = m->cfg.layers / 2 - 1;
+		ul_tape t;
+		ul_tape_init(&t, m->be);
+		t.record = false;
+		ul_pass p = {.tape = &t, .ids = o.ids, .pos = o.pos, .span = {o.n, o.start}}, below = p, above = p;
+		below.tap = stop_at;
+		below.tap_sites = 1u << UL_SITE_BLOCK;
+		below.ud = &stop;
+		above.soft = ul_forward(m, &below);
+		above.first = stop + 1;
+		double *whole = ul_malloc((size_t)(rows * width) * 2 * sizeof *whole), *parts = whole + rows * width;
+		ul_read(ul_forward(m, &p), whole);
+		ul_read(ul_forward(m, &above), parts);
+		CHECK(below.stopped && above.first > 0);
+		CHECK_MSG(!memcmp(whole, parts, (size_t)(rows * width) * sizeof *whole), "%s", families[f]);
+		ul_free(whole);
+		ul_tape_release(&t);
+		ul_model_free(m);
+		oracle_close(&o);
+	}
+}
+
 /* The same bits, not only the same numbers. */
 static void test_pass__recompute(void)
 {

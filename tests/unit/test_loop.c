@@ -127,6 +127,54 @@ static void test_loop__layers_limit_what_moves(void)
 	lab_end(&lab);
 }
 
+/* What lies below the trained blocks is kept from step to step. Forgetting it in between, as a resumed run has, changes no bit;
+ * doing without changes rounding. */
+static void lower(const char *method, const char *settings)
+{
+	struct lab kept = {0}, forgetful = {0}, without = {0};
+	ul_err err = {0};
+	char a[65], b[65];
+	bench_open(&kept, method, settings, NULL);
+	bench_open(&forgetful, method, settings, NULL);
+	bench_open(&without, method, settings, NULL);
+	NEED(kept.run.lower && without.run.lower);
+	ul_lower_end(&without.run);
+	for (int k = 0; k < 3; k++) {
+		int64_t flops = kept.run.tape.flops, all = without.run.tape.flops;
+		ul_lower_end(&forgetful.run);
+		NEED_OK(ul_lower_begin(&forgetful.run, &err), err);
+		bench_steps(&kept, 1);
+		bench_steps(&forgetful, 1);
+		bench_steps(&without, 1);
+		CHECK_MSG(fabs(kept.run.loss - without.run.loss) <= 2e-6 * (1 + fabs(without.run.loss)), "%s: loss %.9g, and %.9g from the bottom", method, kept.run.loss, without.run.loss);
+		CHECK_CLOSE(kept.run.grad_norm, without.run.grad_norm, 1e-4);
+		CHECK_MSG(kept.run.tape.flops - flops < without.run.tape.flops - all, "%s: the blocks below ran again", method);
+	}
+	bench_hash(&kept, a);
+	bench_hash(&forgetful, b);
+	CHECK_STR(a, b);
+	lab_end(&kept);
+	lab_end(&forgetful);
+	lab_end(&without);
+}
+
+static void test_loop__blocks_below_run_once(void)
+{
+	static const char *const methods[] = {"finetune", "graddiff", "npo", "undial", "gd-kl", "idk-dpo"};
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+		lower(methods[i], "{\"lr\": \"1e-3\", \"batch\": \"4\", \"layers\": \"1-2\", \"lora\": \"r=2,alpha=4,target=all-linear\"}");
+	}
+	lower("npo", "{\"lr\": \"1e-3\", \"batch\": \"4\", \"layers\": \"2\"}");
+}
+
+static void test_loop__embedding_keeps_the_bottom(void)
+{
+	struct lab lab = {0};
+	bench_open(&lab, "npo", "{\"lr\": \"1e-3\"}", NULL);
+	CHECK(!lab.run.lower);
+	lab_end(&lab);
+}
+
 static void test_loop__rmu_trains_three_matrices(void)
 {
 	struct lab lab = {0};

@@ -46,7 +46,9 @@ static ul_val *last_norm(ul_model *m, ul_val *h)
 
 static ul_val *forward(ul_model *m, ul_pass *p)
 {
-	ul_val *h = ul_add(ul_pass_embed(m, p), ul_embed(p->tape, m->pos_embed, p->pos, p->span.start[p->span.n], 1)); /* [rows, hidden] */
+	ul_val *h = ul_pass_embed(m, p); /* [rows, hidden] */
+	if (!p->first)
+		h = ul_add(h, ul_embed(p->tape, m->pos_embed, p->pos, p->span.start[p->span.n], 1));
 	return ul_pass_blocks(m, p, h, block, last_norm);
 }
 
