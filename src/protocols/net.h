@@ -97,15 +97,21 @@ typedef struct ul_net_round {
 	int round, rounds, copies; /* rounds count from 1, copies from 0; round > rounds: all is done */
 } ul_net_round;
 
+typedef struct ul_net_update { /* as it came, before it counts */
+	int round, copy, copies;
+	const char *dir;
+	const char *const *accepted; /* [copies]: the folders of those that count already; NULL: none yet */
+} ul_net_update;
+
 /* What the server asks of the algorithm. All are called from the thread that called ul_net_serve. */
 typedef struct ul_net_rounds {
 	void *ud;
 	bool (*now)(void *ud, ul_net_round *r, ul_err *err); /* read from disk: the truth about what was applied */
 	/* The published folder of a copy; `only` becomes the one folder in it that belongs to the copy, or stays empty. */
 	bool (*copy)(void *ud, int round, int copy, char dir[4096], char only[64], ul_err *err);
-	bool (*check)(void *ud, int round, int copy, const char *update, ul_err *err); /* an update as it came, before it counts */
+	bool (*check)(void *ud, const ul_net_update *u, ul_err *err);
 	/* update [copies]: aggregates, applies and publishes the next round, all or nothing: afterwards `now` has moved on. */
-	bool (*collect)(void *ud, int round, const char *const *update, int copies, ul_err *err);
+	bool (*collect)(void *ud, int round, char *const *update, int copies, ul_err *err);
 } ul_net_rounds;
 
 typedef struct ul_net_server {

@@ -131,9 +131,8 @@ static bool send_file(struct MHD_Connection *mhd, ul_net_request *q, const char 
 	char range[80];
 	snprintf(range, sizeof range, "bytes %llu-%llu/%llu", (unsigned long long)from, (unsigned long long)(from + bytes - 1), (unsigned long long)size);
 	q->answered = true;
-	if (bytes != size)
-		MHD_add_response_header(r, "Content-Range", range);
-	bool ok = MHD_queue_response(mhd, bytes == size ? MHD_HTTP_OK : MHD_HTTP_PARTIAL_CONTENT, r) == MHD_YES;
+	MHD_add_response_header(r, "Content-Range", range);
+	bool ok = MHD_queue_response(mhd, MHD_HTTP_PARTIAL_CONTENT, r) == MHD_YES;
 	MHD_destroy_response(r);
 	return ok;
 }

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { TRIES = 3 }; /* for a chunk that arrives wrong */
@@ -353,8 +354,11 @@ static int lock_dir(const char *dir, ul_err *err)
 {
 	char path[4096];
 	int fd = -1;
+	bool made = !ul_file_exists(dir);
 	if (!ul_mkdirs(dir, err))
 		return -1;
+	if (made)
+		chmod(dir, 0700);
 	if ((size_t)snprintf(path, sizeof path, "%s/lock", dir) >= sizeof path)
 		ul_fail(err, "the path %.200s is too long", dir);
 	else if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)

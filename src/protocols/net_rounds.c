@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -194,13 +195,46 @@ static bool complete(ul_net_host *h, int copy, ul_net_row *row, const char *whol
 	return false;
 }
 
+static void free_paths(char **p, int n)
+{
+	for (int k = 0; p && k < n; k++)
+		ul_free(p[k]);
+	ul_free(p);
+}
+
+/* Folders of all updates of the round, [copies]; `accepted`: NULL for those that do not count yet. */
+static char **paths(ul_net_host *h, bool accepted, ul_err *err)
+{
+	char **p = ul_calloc((size_t)h->now.copies + 1, sizeof *p), path[4096];
+	bool ok = p != NULL || ul_nomem(err, (size_t)h->now.copies * sizeof *p);
+	for (int k = 0; ok && k < h->now.copies; k++) {
+		ul_net_row row = {.state = UL_NET_FREE};
+		ok = ul_net_inbox_path(h, h->now.round, k, "", path, err) && (!accepted || ul_net_db_row(h->db, h->now.round, k, &row, err));
+		if (ok && (!accepted || row.state == UL_NET_ACCEPTED))
+			ok = (p[k] = ul_strdup(path)) || ul_nomem(err, strlen(path));
+	}
+	if (ok)
+		return p;
+	free_paths(p, h->now.copies);
+	return NULL;
+}
+
+static bool judge(ul_net_host *h, int copy, const char *whole, ul_err *err)
+{
+	char **accepted = paths(h, true, err);
+	ul_net_update u = {.round = h->now.round, .copy = copy, .copies = h->now.copies, .dir = whole, .accepted = (const char *const *)accepted};
+	bool ok = accepted && h->cfg->rounds->check(h->cfg->rounds->ud, &u, err);
+	free_paths(accepted, h->now.copies);
+	return ok;
+}
+
 static void check_update(ul_net_host *h, int copy, ul_net_row *row)
 {
 	char whole[4096];
 	ul_err e = {0};
 	if (!ul_net_inbox_path(h, h->now.round, copy, "", whole, &e) || !complete(h, copy, row, whole))
 		return;
-	bool ok = h->cfg->rounds->check(h->cfg->rounds->ud, h->now.round, copy, whole, &e);
+	bool ok = judge(h, copy, whole, &e);
 	if (!settle(h, copy, row, ok ? UL_NET_ACCEPTED : UL_NET_REFUSED, e.msg))
 		return;
 	if (!ok)
@@ -227,16 +261,9 @@ static int look_through(ul_net_host *h)
 
 static bool collect(ul_net_host *h, ul_err *err)
 {
-	char(*path)[4096] = ul_calloc((size_t)h->now.copies, sizeof *path);
-	const char **update = ul_calloc((size_t)h->now.copies, sizeof *update);
-	bool ok = (path && update) || ul_nomem(err, (size_t)h->now.copies * sizeof *path);
-	for (int k = 0; ok && k < h->now.copies; k++) {
-		ok = ul_net_inbox_path(h, h->now.round, k, "", path[k], err);
-		update[k] = path[k];
-	}
-	ok = ok && h->cfg->rounds->collect(h->cfg->rounds->ud, h->now.round, update, h->now.copies, err);
-	ul_free(path);
-	ul_free(update);
+	char **update = paths(h, false, err);
+	bool ok = update && h->cfg->rounds->collect(h->cfg->rounds->ud, h->now.round, update, h->now.copies, err);
+	free_paths(update, h->now.copies);
 	return ok;
 }
 
@@ -316,8 +343,11 @@ static int lock_state(const char *dir, ul_err *err)
 {
 	char path[4096];
 	int fd = -1;
+	bool made = !ul_file_exists(dir);
 	if (!ul_mkdirs(dir, err))
 		return -1;
+	if (made)
+		chmod(dir, 0700);
 	if ((size_t)snprintf(path, sizeof path, "%s/lock", dir) >= sizeof path)
 		ul_fail(err, "the path %.200s is too long", dir);
 	else if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)

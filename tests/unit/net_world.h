@@ -101,11 +101,11 @@ static bool world_copy(void *ud, int round, int copy, char dir[4096], char only[
 	return ul_is_dir(dir) || world_folder(w, round, copy, 0, dir, err);
 }
 
-static bool world_check(void *ud, int round, int copy, const char *update, ul_err *err)
+static bool world_check(void *ud, const ul_net_update *u, ul_err *err)
 {
 	char path[4096 + 32];
 	ul_map m;
-	snprintf(path, sizeof path, "%s/weights.bin", update);
+	snprintf(path, sizeof path, "%s/weights.bin", u->dir);
 	if (!ul_map_open(&m, path, err))
 		return false;
 	bool nan = m.len >= 3 && memcmp(m.data, "NaN", 3) == 0, huge = m.len >= 4 && memcmp(m.data, "huge", 4) == 0;
@@ -120,7 +120,7 @@ static void theta_line(ul_buf *b, int round, int copy, const char *sha)
 	ul_buf_printf(b, "%d %d %s\n", round, copy, sha);
 }
 
-static bool world_collect(void *ud, int round, const char *const *update, int copies, ul_err *err)
+static bool world_collect(void *ud, int round, char *const *update, int copies, ul_err *err)
 {
 	const world *w = ud;
 	char path[4096], file[4096 + 32], sha[65];
