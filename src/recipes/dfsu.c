@@ -10,10 +10,10 @@ static const ul_setting settings[] = {
         {"tries", "4000"},
         {"min-pii", "0"},
         {"method", "pscu"},
+        {"beta", "0.4"},
         {"clamp", "yes"},
         {"retain", "self"},
-        {"retain-weight", "5"},
-        {"retain-loss", "kl"},
+        {"invent", "2"},
         {"lora", "r=16,alpha=32,target=all-linear"},
         {"epochs", "6"},
         {"lr", "1e-3"},
@@ -26,6 +26,6 @@ const ul_recipe ul_recipe_dfsu = {
         .title = "forget all personal data, having none of it",
         .paper = "Zhou et al. 2026, Data-Free Selective Unlearning (arXiv 2601.15595)",
         .notes = "The model is brought to tell what it knows, typed recognisers mark the personal data in that, and PSCU lowers their likelihood while the words around "
-                 "them, and texts the model writes itself, keep theirs. Adapter rank, steps and retain rows are chosen by measurement, not the paper's.",
+                 "them, texts the model writes itself, and invented values in the place of remembered ones keep theirs. Adapter rank, steps, β and retain rows are chosen by measurement, not the paper's.",
         .settings = settings,
 };
