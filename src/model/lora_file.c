@@ -1,7 +1,7 @@
 /*
  * lora_file.c: adapters in the files of PEFT (adapter_config.json, adapter_model.safetensors).
  *
- * The tensors decide which modules are adapted; the configuration gives rank and scale of each, by patterns where it has some.
+ * The tensors say which modules are adapted, and the configuration must agree; it gives rank and scale of each (lora_match.c).
  * Kinds of adapters that compute something else than scale · B A x are refused by name.
  */
 #include "model/lora_file.h"
@@ -41,38 +41,13 @@ bool ul_lora_check(const json_t *config, ul_err *err)
 	return true;
 }
 
-/* PEFT takes the first key that matches the end of the module's name at a dot. It reads keys as regular expressions; plain names,
- * which is what it writes itself, are supported. */
-static bool from_pattern(const json_t *config, const char *which, const char *module, double *out, ul_err *err)
-{
-	const json_t *pattern = json_object_get(config, which);
-	const char *key;
-	json_t *v;
-	if (empty(pattern))
-		return true;
-	if (!json_is_object(pattern))
-		return ul_fail(err, "adapter_config.json: %s is no object", which);
-	json_object_foreach((json_t *)pattern, key, v)
-	{
-		if (strpbrk(key, "^$*+?()[]{}|\\"))
-			return ul_fail(err, "adapter_config.json: the key \"%.64s\" of %s is a regular expression, which is not supported", key, which);
-		if (!json_is_number(v))
-			return ul_fail(err, "adapter_config.json: %s of \"%.64s\" is no number", which, key);
-		if (!ul_lora_names(module, key))
-			continue;
-		*out = json_number_value(v);
-		return true;
-	}
-	return true;
-}
-
 static bool scale_of(const json_t *config, const char *module, int *rank, double *scale, ul_err *err)
 {
 	double r = 8, alpha = 8;
 	bool rs = false;
 	if (!ul_json_real(config, "r", 1, 65536, &r, err) || !ul_json_real(config, "lora_alpha", -1e9, 1e9, &alpha, err) ||
-	        !ul_json_bool(config, "use_rslora", &rs, err) || !from_pattern(config, "rank_pattern", module, &r, err) ||
-	        !from_pattern(config, "alpha_pattern", module, &alpha, err))
+	        !ul_json_bool(config, "use_rslora", &rs, err) || !ul_lora_pattern(config, "rank_pattern", module, &r, err) ||
+	        !ul_lora_pattern(config, "alpha_pattern", module, &alpha, err))
 		return false;
 	if (!(r >= 1 && r <= 65536 && r == floor(r)))
 		return ul_fail(err, "adapter_config.json gives \"%s\" the rank %g", module, r);
@@ -232,8 +207,11 @@ static bool hang_all(ul_model *m, ul_adapter *ad, ul_tensors *ts, const struct p
 		double scale = 0;
 		if (!pairs[i].a)
 			continue;
-		if (!scale_of(ad->config, pairs[i].module, &rank, &scale, err))
+		bool selected;
+		if (!ul_lora_selects(m, ad->config, pairs[i].module, &selected, err) || !scale_of(ad->config, pairs[i].module, &rank, &scale, err))
 			return false;
+		if (!selected) /* PEFT would ignore the tensors with a warning: whose mistake it is, nobody knows */
+			return ul_fail(err, "the adapter holds tensors for \"%s\", which its adapter_config.json leaves out", pairs[i].module);
 		if (pairs[i].a->dims != 2 || pairs[i].a->shape[0] != rank)
 			return ul_fail(err, "adapter_config.json gives \"%s\" the rank %d, its tensor lora_A has %lld rows", pairs[i].module, rank,
 			        (long long)(pairs[i].a->dims == 2 ? pairs[i].a->shape[0] : 0));

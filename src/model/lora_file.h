@@ -15,4 +15,9 @@ json_t *ul_lora_describe(const ul_model *m, const ul_lora_config *c); /* an adap
 /* What PEFT's configuration asks for and this program does not do, refused by name. */
 bool ul_lora_check(const json_t *config, ul_err *err);
 
+/* lora_match.c: rank_pattern or alpha_pattern of a module; *out stays where none of its keys matches. */
+bool ul_lora_pattern(const json_t *config, const char *which, const char *module, double *out, ul_err *err);
+/* Do target_modules, exclude_modules, layers_to_transform and layers_pattern select the module? */
+bool ul_lora_selects(const ul_model *m, const json_t *config, const char *module, bool *yes, ul_err *err);
+
 #endif

@@ -184,7 +184,8 @@ def adapter():
     path = os.path.join(GOLDEN, "adapters", "llama_all", "adapter_config.json")
     base = json.load(open(path))
     put("corpus", "adapter", "peft", json.dumps(base))
-    put("corpus", "adapter", "smallest", json.dumps({"peft_type": "LORA", "r": 2}))
+    put("corpus", "adapter", "smallest", json.dumps({"peft_type": "LORA", "r": 2, "target_modules": "all-linear"}))
+    put("corpus", "adapter", "regex", changed(base, rank_pattern={".*q_proj$": 2, "(k|v)_proj": 2}, alpha_pattern={r"layers\.\d\..*": 3}, target_modules=r"model\..*_proj"))
     put("corpus", "adapter", "patterns", changed(base, rank_pattern={"none": 4}, alpha_pattern={"q_proj": 3, "layers.1.mlp.up_proj": 0.5}, use_rslora=True))
     bad = {
         "empty": "", "truncated": json.dumps(base)[:300], "array": "[]", "dora": changed(base, use_dora=True), "bias": changed(base, bias="lora_only"),
@@ -192,8 +193,10 @@ def adapter():
         "rank_0": changed(base, r=0), "rank_fraction": changed(base, r=1.5), "rank_other": changed(base, r=3), "rank_huge": changed(base, r=1e300),
         "rank_text": changed(base, r="two"), "alpha_text": changed(base, lora_alpha="two"), "alpha_huge": changed(base, lora_alpha=1e300),
         "rank_pattern_array": changed(base, rank_pattern=[1]), "rank_pattern_other": changed(base, rank_pattern={"q_proj": 3}),
-        "rank_pattern_regex": changed(base, rank_pattern={".*q_proj$": 2}), "alpha_pattern_text": changed(base, alpha_pattern={"q_proj": "x"}),
+        "rank_pattern_regex": changed(base, rank_pattern={"(?<=self_attn.)q_proj": 2}), "alpha_pattern_text": changed(base, alpha_pattern={"q_proj": "x"}),
         "pissa": changed(base, init_lora_weights="pissa"), "layer_replication": changed(base, layer_replication=[[0, 2]]),
+        "targets_missing": changed(base, target_modules=None), "targets_few": changed(base, target_modules=["q_proj"]), "targets_number": changed(base, target_modules=[3]),
+        "targets_endless": changed(base, target_modules="(" * 200), "excluded": changed(base, exclude_modules=".*"),
         "target_parameters": changed(base, target_parameters=["x"]), "rslora_text": changed(base, use_rslora="maybe"),
     }
     for name, data in bad.items():

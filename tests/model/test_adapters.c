@@ -91,6 +91,16 @@ static void test_adapters__llama_patterns(void)
 	own("llama_patterns");
 }
 
+static void test_adapters__llama_regex(void)
+{
+	own("llama_regex");
+}
+
+static void test_adapters__llama_layers(void)
+{
+	own("llama_layers");
+}
+
 static void test_adapters__gpt2_conv1d(void)
 {
 	own("gpt2_conv1d");
@@ -273,7 +283,16 @@ static void test_adapters__refused(void)
 	refuse("r", "3", "rank 3");
 	refuse("r", "0", "");
 	refuse("r", "\"many\"", "");
-	refuse("rank_pattern", "{\"^model.*\": 2}", "regular expression");
+	refuse("rank_pattern", "{\"(?<=a)b\": 2}", "is of a kind that is not supported");
+	refuse("rank_pattern", "{\"[[:alpha:]]+_proj\": 2}", "is of a kind that is not supported");
+	refuse("rank_pattern", "{\"(q_proj\": 2}", "is of a kind that is not supported");
+	refuse("target_modules", "\"(?P<x>.*)_proj\"", "is of a kind that is not supported");
+	refuse("target_modules", "[\"q_proj\"]", "which its adapter_config.json leaves out");
+	refuse("target_modules", "\"q_proj\"", "which its adapter_config.json leaves out"); /* the whole name must match */
+	refuse("target_modules", "[1]", "no name");
+	refuse("target_modules", "null", "names no target_modules");
+	refuse("exclude_modules", "[\"k_proj\"]", "which its adapter_config.json leaves out");
+	refuse("exclude_modules", "\".*down_proj\"", "which its adapter_config.json leaves out");
 	refuse("alpha_pattern", "{\"q_proj\": \"x\"}", "no number");
 }
 

@@ -36,6 +36,11 @@ CASES = {
     "gpt2_conv1d": ("gpt2", dict(r=3, lora_alpha=8, fan_in_fan_out=True, target_modules=["c_attn", "mlp.c_proj"])),
     "qwen2_bias": ("qwen2", dict(r=2, lora_alpha=6, target_modules=["q_proj", "k_proj", "o_proj"])),
     "gemma3_all": ("gemma3", dict(r=1, lora_alpha=3, target_modules="all-linear")),
+    "llama_regex": ("llama", dict(r=2, lora_alpha=8, target_modules=r"model\.layers\.\d+\.(self_attn\.(q|o)_proj|mlp\.(up|down)_proj)",
+                                  exclude_modules=r".*\.0\.mlp\.up_proj", rank_pattern={"(o|down)_proj": 3, r"^model\.layers\.1\.self_attn.*": 1},
+                                  alpha_pattern={r"[a-z_]+\.o_proj": 20, r"layers.\d.mlp.down_proj": 5, r"self_attn\.q_proj|up_proj": 7})),
+    "llama_layers": ("llama", dict(r=2, lora_alpha=8, target_modules=["q_proj", "up_proj", "model.layers.0.mlp.gate_proj"],
+                                   exclude_modules=["self_attn.q_proj"], layers_to_transform=[1], layers_pattern="layers")),
 }
 
 
@@ -64,7 +69,8 @@ def make(name, family, settings, seed):
     save_file({k: v.to(families.TORCH["F32"]).contiguous() for k, v in load_file(path).items()}, path, {"format": "pt"})
     config_path = os.path.join(folder, "adapter_config.json")
     written = json.load(open(config_path)) | {"base_model_name_or_path": f"../../families/{family}"}
-    written["target_modules"] = sorted(written["target_modules"])
+    if isinstance(written["target_modules"], list):
+        written["target_modules"] = sorted(written["target_modules"])
     json.dump(written, open(config_path, "w"), indent=1)
     with families.AsFloat64():
         merged = adapted.merge_and_unload()
