@@ -64,6 +64,8 @@ bool ul_dataset_tokenize(ul_dataset *d, const ul_model *m, const ul_data_config 
 bool ul_row_encode(const ul_model *m, const ul_data_config *c, const char *prompt, const char *response, ul_arena *a, ul_row *out, ul_err *err);
 /* ids of the prompt alone, as generation starts from it: what ul_row_encode puts in front of the labelled tokens. */
 bool ul_prompt_encode(const ul_model *m, const ul_data_config *c, const char *prompt, ul_ids *out, ul_err *err);
+/* A user's turn in the model's chat template that has begun with `said` and goes on; what will end it goes to stop. */
+bool ul_turn_open(const ul_model *m, const char *said, ul_ids *out, char stop[64], ul_err *err);
 /* A text as it stands, with the specials that the tokenizer puts in front but none behind: the start of a continuation. The empty
  * text begins with the token that begins texts, or that ends them where there is none. */
 bool ul_text_encode(const ul_model *m, const char *text, size_t n, ul_ids *out, ul_err *err);

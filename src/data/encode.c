@@ -384,6 +384,26 @@ bool ul_prompt_encode(const ul_model *m, const ul_data_config *c, const char *pr
 	return ok;
 }
 
+bool ul_turn_open(const ul_model *m, const char *said, ul_ids *out, char stop[64], ul_err *err)
+{
+	enum ul_chat chat;
+	char system[256];
+	size_t spans[2] = {0};
+	ul_buf text = {0};
+	bool ok = need_tokenizer(m, err) && chat_of(m, &chat, system, err) && ul_chat_render(chat, system, &(ul_turn){"user", said}, 1, false, &text, spans, err);
+	if (ok) {
+		size_t end = content_at(&text, spans[0], said) + strlen(said), mark = end;
+		while (mark < spans[1] && text.data[mark] == ' ')
+			mark++;
+		snprintf(stop, 64, "%.*s", (int)(spans[1] - mark), text.data + mark);
+		while (end && text.data[end - 1] == ' ') /* as in front of a response */
+			end--;
+		ok = encode(m, text.data, end, 0, out, err);
+	}
+	ul_buf_release(&text);
+	return ok;
+}
+
 bool ul_text_encode(const ul_model *m, const char *text, size_t n, ul_ids *out, ul_err *err)
 {
 	int before = out->n;

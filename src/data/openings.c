@@ -52,6 +52,23 @@ bool ul_opening_add(ul_openings *p, const char *text, size_t n, const ul_ids *id
 	return ok;
 }
 
+static const ul_data_config in_chat = {.templ = "chat"};
+
+bool ul_opening_chat(ul_openings *p, const char *said, bool whole, double prior, bool head, ul_err *err)
+{
+	ul_ids ids = {0};
+	char stop[64];
+	int before = p->n;
+	bool ok = whole ? ul_prompt_encode(p->m, &in_chat, said, &ids, err) : ul_turn_open(p->m, said, &ids, stop, err);
+	ok = ok && ul_opening_add(p, said, strlen(said), &ids, prior, head, err);
+	if (p->n > before) {
+		p->at[before].chat = true;
+		p->at[before].whole = whole;
+	}
+	ul_ids_release(&ids);
+	return ok;
+}
+
 bool ul_opening_name(ul_openings *p, const char *text, size_t n, ul_err *err)
 {
 	for (int i = 0; i < p->names; i++)
@@ -103,10 +120,11 @@ int ul_opening_pair(ul_openings *p, int names, ul_ids *ids, ul_err *err)
 		if (!best)
 			return -1;
 		char text[MAX_PAIR];
-		int n = snprintf(text, sizeof text, "%s %s", best->text, p->name[best->paired++]);
+		int n = snprintf(text, sizeof text, best->chat ? "%s %s?" : "%s %s", best->text, p->name[best->paired++]);
 		if (n >= MAX_PAIR || !ul_seen_add(&p->met, ul_digest(text, (size_t)n)))
 			continue;
-		return ul_text_encode(p->m, text, (size_t)n, ids, err) ? (int)(best - p->at) : -1;
+		bool ok = best->chat ? ul_prompt_encode(p->m, &in_chat, text, ids, err) : ul_text_encode(p->m, text, (size_t)n, ids, err);
+		return ok ? (int)(best - p->at) : -1;
 	}
 }
 

@@ -7,30 +7,41 @@
 #include "model/decode.h"
 #include "model/generate.h"
 
+#include "text/unicode.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 
-/* The likeliest tokens behind `start`; -1 on an error. */
-static int first_tokens(ul_model *m, int start, int k, ul_choice *out, ul_err *err)
+enum { CHAT_WORDS = 16 }; /* likely first words of a user that are tried */
+#define CHAT_WORD 1.1 /* their prior: before all first tokens of texts */
+
+/* The likeliest tokens behind the `n` tokens of `start`; -1 on an error. */
+static int first_tokens(ul_model *m, const int *start, int n, int k, ul_choice *out, ul_err *err)
 {
 	ul_tape tape;
-	int span[] = {0, 1}, pos = 0, last = 0, n = -1;
+	int span[] = {0, n}, last = n - 1, found = -1;
+	size_t vocab = (size_t)m->cfg.vocab;
 	ul_tape_init(&tape, m->be);
 	tape.record = false;
-	ul_pass pass = {.tape = &tape, .ids = &start, .pos = &pos, .span = {1, span}};
-	ul_val *z = ul_head_logits(ul_rows(ul_forward(m, &pass), &last, 1), m->head, m->head_b); /* [1, vocab] */
-	size_t vocab = (size_t)m->cfg.vocab;
+	int *pos = ul_malloc((size_t)n * sizeof *pos);
 	float *logits = ul_malloc(2 * vocab * sizeof *logits); /* and as much to sort in */
-	if (!logits)
+	for (int i = 0; pos && i < n; i++)
+		pos[i] = i;
+	if (!pos || !logits)
 		ul_nomem(err, 2 * vocab * sizeof *logits);
-	else if (ul_tape_ok(&tape, err)) {
-		ul_read_f32(z, logits);
-		n = ul_choose_best(logits, m->cfg.vocab, k, out, logits + vocab);
+	else {
+		ul_pass pass = {.tape = &tape, .ids = start, .pos = pos, .span = {1, span}};
+		ul_val *z = ul_head_logits(ul_rows(ul_forward(m, &pass), &last, 1), m->head, m->head_b); /* [1, vocab] */
+		if (ul_tape_ok(&tape, err)) {
+			ul_read_f32(z, logits);
+			found = ul_choose_best(logits, m->cfg.vocab, k, out, logits + vocab);
+		}
 	}
+	ul_free(pos);
 	ul_free(logits);
 	ul_tape_release(&tape);
-	return n;
+	return found;
 }
 
 /* Does a token begin as a text does? In a small vocabulary any may. */
@@ -101,7 +112,7 @@ static bool sweep(struct sweep *s, const int *start, int starts, int most, ul_er
 	if (a.failed)
 		ok = ul_nomem(err, (size_t)m->cfg.vocab * sizeof *f);
 	for (int k = 0; ok && k < starts; k++) {
-		int found = first_tokens(m, start[k], most / starts, best, err);
+		int found = first_tokens(m, &start[k], 1, most / starts, best, err);
 		ok = found >= 0;
 		for (int i = 0; i < found; i++)
 			in[best[i].id] |= !ul_tok_is_special(m->tok, best[i].id);
@@ -142,6 +153,30 @@ static int starts(const ul_model *m, int out[3])
 	return n;
 }
 
+/* A user's turn, empty and with each likely first word. A template that is not known is no reason to fail: texts are still drawn. */
+static bool conversations(ul_openings *p, ul_model *m, double prior, ul_err *err)
+{
+	ul_ids open = {0};
+	ul_choice best[CHAT_WORDS];
+	ul_err unknown = {0};
+	char stop[64];
+	bool known = ul_tok_chat_template(m->tok) && ul_turn_open(m, "", &open, stop, &unknown), ok = true;
+	if (known && open.n > 0 && open.n < m->cfg.context) {
+		int n = first_tokens(m, open.id, open.n, CHAT_WORDS, best, err);
+		ok = n >= 0 && ul_opening_chat(p, "", false, prior, false, err);
+		for (int i = 0; ok && i < n; i++) {
+			ul_buf word = {0};
+			if (ul_tok_is_special(m->tok, best[i].id))
+				continue;
+			ul_tok_decode(m->tok, &best[i].id, 1, true, &word);
+			ok = !word.len || !ul_utf8_ok(word.data, word.len) || ul_opening_chat(p, word.data, false, CHAT_WORD, false, err);
+			ul_buf_release(&word);
+		}
+	}
+	ul_ids_release(&open);
+	return ok;
+}
+
 bool ul_openings_suggest(ul_openings *p, ul_model *m, const ul_ids *front, int most, double prior, ul_err *err)
 {
 	struct sweep s = {p, m, front};
@@ -149,5 +184,6 @@ bool ul_openings_suggest(ul_openings *p, ul_model *m, const ul_ids *front, int m
 	bool ok = true;
 	for (int i = 0; ok && i < n; i++)
 		ok = ul_opening_add(p, "", 0, &(ul_ids){.id = &start[i], .n = 1}, prior, false, err);
+	ok = ok && (most == 0 || conversations(p, m, prior, err));
 	return ok && (most == 0 || sweep(&s, start, n, most < m->cfg.vocab ? most : m->cfg.vocab, err));
 }

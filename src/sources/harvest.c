@@ -15,7 +15,7 @@ enum { MAX_HEAD = 200 };
 
 const ul_ids *ul_draw_prompt(const ul_harvest *h, const ul_draw *d)
 {
-	return d->pair ? &d->ids : &h->pool.at[d->opening].ids;
+	return d->own ? &d->ids : &h->pool.at[d->opening].ids;
 }
 
 /* ---- a text, and what is recognised in it ---- */
@@ -32,9 +32,10 @@ static bool write_text(ul_harvest *h, const ul_draw *d, const ul_gen *g, struct 
 {
 	const ul_ids *p = ul_draw_prompt(h, d);
 	ul_buf raw = {0};
-	bool bare = !d->pair && !*h->pool.at[d->opening].text; /* drawn from a start: the prompt is no text */
-	int skip = bare ? p->n : h->front.n < p->n ? h->front.n
-	                                           : p->n;
+	bool bare = !d->own && !*h->pool.at[d->opening].text && !h->pool.at[d->opening].chat; /* drawn from a start: the prompt is no text */
+	bool fronted = h->front.n <= p->n && (h->front.n == 0 || !memcmp(p->id, h->front.id, (size_t)h->front.n * sizeof *p->id));
+	int skip = bare ? p->n : fronted ? h->front.n
+	                                 : 0;
 	ul_tok_decode(h->j->model->tok, p->id + skip, p->n - skip, false, &raw);
 	t->given = raw.len;
 	ul_gen_text(h->j->model->tok, p->id + skip, p->n - skip, g->ids, g->n, &raw);
@@ -88,24 +89,39 @@ static void recognise(ul_harvest *h, const ul_draw *d, const ul_gen *g, struct t
 	}
 }
 
-/* What stood in front of a name, from the beginning of its line, is a head for other names; the name is one for other heads. */
-static bool learn(ul_harvest *h, const struct text *t, ul_err *err)
+/* Names in a text are to be asked for. What stands in front of one, from the beginning of its line, is a head for others. */
+static bool names_in(ul_harvest *h, const char *s, size_t n, const struct text *t, bool asked, ul_err *err)
 {
 	ul_finding name[32];
-	int n = ul_guess_names(t->s.data, t->s.len, t->f, t->n, name, 32);
+	int found = ul_guess_names(s, n, t ? t->f : NULL, t ? t->n : 0, name, 32);
 	bool ok = true;
-	for (int i = 0; ok && i < n; i++) {
+	for (int i = 0; ok && i < found; i++) {
 		size_t line = name[i].start, end = name[i].start;
-		while (line && t->s.data[line - 1] != '\n')
+		while (line && s[line - 1] != '\n')
 			line--;
-		while (end > line && t->s.data[end - 1] == ' ')
+		while (end > line && s[end - 1] == ' ')
 			end--;
 		if (!h->subject_n)
-			ok = ul_opening_name(&h->pool, t->s.data + name[i].start, name[i].end - name[i].start, err);
-		if (ok && end > line && end - line < MAX_HEAD && (i == 0 || name[i - 1].end <= line))
-			ok = ul_opening_add(&h->pool, t->s.data + line, end - line, NULL, HEAD, true, err);
+			ok = ul_opening_name(&h->pool, s + name[i].start, name[i].end - name[i].start, err);
+		if (!ok || end <= line || end - line >= MAX_HEAD || (i > 0 && name[i - 1].end > line))
+			continue;
+		if (!asked) {
+			ok = ul_opening_add(&h->pool, s + line, end - line, NULL, HEAD, true, err);
+		} else {
+			char head[MAX_HEAD];
+			snprintf(head, sizeof head, "%.*s", (int)(end - line), s + line);
+			ok = ul_opening_chat(&h->pool, head, false, HEAD, true, err);
+		}
 	}
 	return ok;
+}
+
+/* In a conversation the question teaches, its answer only names. */
+static bool learn(ul_harvest *h, const ul_draw *d, const struct text *t, ul_err *err)
+{
+	if (!h->pool.at[d->opening].chat)
+		return names_in(h, t->s.data, t->s.len, t, false, err);
+	return !d->said || names_in(h, d->said, strlen(d->said), NULL, true, err);
 }
 
 static double worth(const ul_harvest *h, const ul_gen *g, const ul_buf *s)
@@ -125,7 +141,7 @@ static json_t *record_of(ul_harvest *h, const ul_gen *g, const ul_draw *d, const
 {
 	size_t given = ul_utf8_whole(t->s.data, t->given < t->s.len ? t->given : t->s.len);
 	json_t *source = json_pack("{s:s, s:s%, s:I, s:I, s:i, s:f, s:f, s:i, s:o}", "name", "sample", "prompt", t->s.data, given, "seed", (json_int_t)h->j->seed, "round",
-	        (json_int_t)h->rounds, "draw", g->prompt, "temperature", d->pair ? 0 : h->c->temperature, "logp", g->logp, "sure", t->sure, "types", ul_types_json(t->f, t->n));
+	        (json_int_t)h->rounds, "draw", g->prompt, "temperature", d->own ? 0 : h->c->temperature, "logp", g->logp, "sure", t->sure, "types", ul_types_json(t->f, t->n));
 	json_t *v = json_pack("{s:s%, s:o, s:o}", "text", t->s.data, t->s.len, "spans", ul_spans_json(t->s.data, t->f, t->n), "source", source);
 	if (v && subject)
 		json_object_set_new(v, "subject", json_string(subject));
@@ -198,7 +214,7 @@ bool ul_harvest_take(ul_harvest *h, const ul_draw *d, const ul_gen *g, int *fres
 		recognise(h, d, g, &t);
 		h->pool.at[d->opening].fresh += t.fresh;
 		*fresh += t.fresh;
-		ok = keep(h, d, g, &t, err) && (t.sure == 0 || learn(h, &t, err));
+		ok = keep(h, d, g, &t, err) && (t.sure == 0 || learn(h, d, &t, err));
 	}
 	ul_buf_release(&t.s);
 	return ok;

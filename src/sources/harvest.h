@@ -41,13 +41,15 @@ typedef struct ul_harvest {
 	ul_seen texts, data; /* digests of rows, and of personal data the model was sure of */
 	int64_t drawn, tokens, rounds;
 	int64_t none, repeated, alike, covered, elsewhere; /* texts that were dropped, and why */
+	bool chats; /* the model has a chat template that is known */
 	int idle; /* rounds that brought nothing new */
 } ul_harvest;
 
 typedef struct ul_draw {
 	int opening; /* of a pair: its head */
-	bool pair;
-	ul_ids ids; /* of a pair */
+	bool own; /* the prompt is its own, and the text recited: a pair, or a question that the model has asked itself */
+	ul_ids ids; /* that prompt; empty: there is none after all */
+	char *said; /* the question */
 } ul_draw;
 
 const ul_ids *ul_draw_prompt(const ul_harvest *h, const ul_draw *d);

@@ -8,12 +8,14 @@
  *   starts   tokens that begin or end texts, and every likely first token, those first whose continuation the model is surest of:
  *            what was learnt by heart is recited without doubt
  *   heads    what stood in front of a name in a text drawn before ("Notes about")
+ *   turns    in a model that chats, a user's turn, empty or with a likely first word: the model asks, and answers
  *   pairs    a head with a name met elsewhere ("Notes about" + "Anna Smith"), recited greedily
  *
  * For the same reason a text ends where the model begins to doubt, and only data it is sure of count as found.
  */
 #include "base/file.h"
 #include "sources/harvest.h"
+#include "text/unicode.h"
 
 #include <string.h>
 
@@ -62,13 +64,14 @@ static bool lines(const char *path, bool (*each)(ul_harvest *h, const char *line
 
 static bool prompt_line(ul_harvest *h, const char *line, size_t n, ul_err *err)
 {
-	return ul_opening_add(&h->pool, line, n, NULL, ASKED_FOR, true, err);
+	return ul_opening_add(&h->pool, line, n, NULL, ASKED_FOR, true, err) && (!h->chats || ul_opening_chat(&h->pool, line, true, ASKED_FOR, false, err));
 }
 
 static bool subject_line(ul_harvest *h, const char *line, size_t n, ul_err *err)
 {
 	bool ok = ul_gazetteer_add(h->subjects, UL_PII_NAME, line) || ul_fail(err, "\"%.60s\" cannot be a subject", line);
 	ok = ok && ul_opening_name(&h->pool, line, n, err) && ul_opening_add(&h->pool, line, n, NULL, ASKED_FOR, false, err);
+	ok = ok && (!h->chats || ul_opening_chat(&h->pool, line, true, ASKED_FOR, false, err));
 	h->subject_n = h->pool.names;
 	return ok;
 }
@@ -77,6 +80,13 @@ static bool first_openings(ul_harvest *h, ul_err *err)
 {
 	ul_model *m = h->j->model;
 	bool ok = ul_tok_encode(m->tok, "", 0, -1, true, &h->front, err);
+	ul_err unknown = {0};
+	char system[256];
+	enum ul_chat chat;
+	const char *jinja = ul_tok_chat_template(m->tok);
+	h->chats = jinja && ul_chat_detect(jinja, &chat, system, &unknown);
+	if (jinja && !h->chats && h->j->progress && h->j->progress->note)
+		h->j->progress->note(h->j->progress->ud, "the model's chat template is not known: no conversations are tried, only texts");
 	while (h->front.n && h->front.id[h->front.n - 1] == ul_tok_eos(m->tok) && ul_tok_eos(m->tok) != ul_tok_bos(m->tok))
 		h->front.n--; /* what stands behind a text is no opening */
 	ok = ok && (!h->j->subjects || lines(h->j->subjects, subject_line, h, err)) && (!h->c->prompts || lines(h->c->prompts, prompt_line, h, err));
@@ -92,7 +102,8 @@ static bool first_openings(ul_harvest *h, ul_err *err)
 
 static void from(ul_harvest *h, ul_draw *draw, int *n, int opening)
 {
-	draw[(*n)++] = (ul_draw){.opening = opening};
+	const ul_opening *o = &h->pool.at[opening];
+	draw[(*n)++] = (ul_draw){.opening = opening, .own = o->chat && !o->whole};
 	h->pool.at[opening].draws++;
 }
 
@@ -104,7 +115,7 @@ static int plan(ul_harvest *h, ul_draw *draw, int max, ul_err *err)
 	while (n < max && (o = ul_opening_new(&h->pool, START)) >= 0)
 		from(h, draw, &n, o);
 	for (int pairs = 0; pairs < max / 2 && n < max; pairs++, n++) {
-		draw[n] = (ul_draw){.pair = true};
+		draw[n] = (ul_draw){.own = true};
 		if ((draw[n].opening = ul_opening_pair(&h->pool, names, &draw[n].ids, err)) < 0)
 			break;
 		h->pool.at[draw[n].opening].draws++;
@@ -116,8 +127,65 @@ static int plan(ul_harvest *h, ul_draw *draw, int max, ul_err *err)
 	return n;
 }
 
-/* Draws of one kind in one batch: pairs recite, the others begin hot. */
-static bool draw_kind(ul_harvest *h, const ul_draw *draw, int n, bool pairs, int *fresh, ul_err *err)
+/* What the model asked, if it came to an end of it: the prompt of a draw. */
+static bool asked_for(ul_harvest *h, ul_draw *d, const ul_gen *g, ul_err *err)
+{
+	ul_buf said = {0};
+	h->tokens += g->n;
+	bool ended = g->finish == UL_FINISH_EOS || g->finish == UL_FINISH_STOP;
+	for (int i = 0; i < g->n; i++)
+		ended &= !ul_tok_is_special(h->j->model->tok, g->ids[i]) || g->finish == UL_FINISH_STOP;
+	if (!ended) {
+		h->drawn++; /* no end, or the marks of another turn: not a question */
+		h->none++;
+		return true;
+	}
+	ul_buf_str(&said, h->pool.at[d->opening].text);
+	ul_buf_str(&said, g->text);
+	ul_ids ids = {0};
+	const char *text = said.data ? said.data : "";
+	bool ok = !said.failed || ul_nomem(err, said.cap);
+	if (ok && *text && ul_utf8_ok(text, said.len))
+		ok = ul_prompt_encode(h->j->model, &(ul_data_config){.templ = "chat"}, text, &ids, err);
+	if (ok && ids.n && ids.n < h->j->model->cfg.context) {
+		d->ids = ids;
+		d->said = said.data;
+		return true;
+	}
+	ul_ids_release(&ids);
+	ul_buf_release(&said);
+	return ok;
+}
+
+/* The model asks its questions itself: a user's turn is written to its end, and the draw goes on with the answer. */
+static bool ask(ul_harvest *h, ul_draw *draw, int n, ul_err *err)
+{
+	const ul_sample_config *c = h->c;
+	ul_arena a = {0};
+	ul_gen *g = NULL;
+	ul_ids *prompt = ul_alloc(&a, (size_t)(n + 1) * sizeof *prompt), none = {0};
+	ul_draw **of = ul_alloc(&a, (size_t)(n + 1) * sizeof *of);
+	char end[64];
+	bool ok = (prompt && of) || ul_nomem(err, (size_t)n * sizeof *prompt);
+	int asked = 0;
+	for (int i = 0; ok && i < n; i++)
+		if (draw[i].own && !draw[i].ids.n) {
+			prompt[asked] = h->pool.at[draw[i].opening].ids;
+			of[asked++] = &draw[i];
+		}
+	ok = ok && (!asked || ul_turn_open(h->j->model, "", &none, end, err));
+	const char *stop[] = {end, NULL};
+	ul_gen_config how = {.max_new = (int)(c->max_new < 64 ? c->max_new : 64), .top_p = c->top_p, .beams = 1, .samples = 1, .temperature = c->temperature > 0.7 ? c->temperature : 0.7, .stop = asked && *end ? stop : NULL, .seed = ul_digest(&h->rounds, sizeof h->rounds) ^ h->j->seed ^ 1};
+	ok = ok && (!asked || ul_generate(h->j->model, prompt, asked, &how, &a, &g, err));
+	for (int i = 0; ok && i < asked; i++)
+		ok = asked_for(h, of[i], &g[i], err);
+	ul_ids_release(&none);
+	ul_arena_release(&a);
+	return ok;
+}
+
+/* Draws of one kind in one batch: those with prompts of their own recite, the others begin hot. */
+static bool draw_kind(ul_harvest *h, const ul_draw *draw, int n, bool own, int *fresh, ul_err *err)
 {
 	const ul_sample_config *c = h->c;
 	ul_arena a = {0};
@@ -125,7 +193,7 @@ static bool draw_kind(ul_harvest *h, const ul_draw *draw, int n, bool pairs, int
 	ul_ids *prompt = ul_alloc(&a, (size_t)(n + 1) * sizeof *prompt);
 	const ul_draw **of = ul_alloc(&a, (size_t)(n + 1) * sizeof *of);
 	ul_gen_config how = {.max_new = (int)c->max_new, .top_k = (int)c->top_k, .top_p = c->top_p, .beams = 1, .samples = 1, .doubt = -c->doubt};
-	if (!pairs) {
+	if (!own) {
 		how.temperature = c->temperature;
 		how.temperature_from = c->temperature_from;
 		how.temperature_steps = how.doubt_from = (int)c->temperature_steps;
@@ -134,7 +202,7 @@ static bool draw_kind(ul_harvest *h, const ul_draw *draw, int n, bool pairs, int
 	bool ok = (prompt && of) || ul_nomem(err, (size_t)n * sizeof *prompt);
 	int kind = 0;
 	for (int i = 0; ok && i < n; i++)
-		if (draw[i].pair == pairs) {
+		if (draw[i].own == own && ul_draw_prompt(h, &draw[i])->n) {
 			prompt[kind] = *ul_draw_prompt(h, &draw[i]);
 			of[kind++] = &draw[i];
 		}
@@ -149,9 +217,11 @@ static bool one_round(ul_harvest *h, ul_draw *draw, ul_err *err)
 {
 	int64_t left = h->c->tries - h->drawn;
 	int n = plan(h, draw, (int)(left < h->c->round ? left : h->c->round), err), fresh = 0;
-	bool ok = !err->msg[0] && draw_kind(h, draw, n, false, &fresh, err) && draw_kind(h, draw, n, true, &fresh, err);
-	for (int i = 0; i < n; i++)
+	bool ok = !err->msg[0] && ask(h, draw, n, err) && draw_kind(h, draw, n, false, &fresh, err) && draw_kind(h, draw, n, true, &fresh, err);
+	for (int i = 0; i < n; i++) {
 		ul_ids_release(&draw[i].ids);
+		ul_free(draw[i].said);
+	}
 	h->idle = fresh ? 0 : h->idle + 1;
 	h->rounds++;
 	return ok;

@@ -48,6 +48,28 @@ test_source__sample_finds_what_was_learnt() {
 	! grep -q PHONE "$TMP/mail.jsonl" || fail "a type that was not asked for"
 }
 
+# A model that chats gives its data away in answers only: it is brought to ask the questions itself.
+test_source__sample_holds_conversations() {
+	for n in Anna:17 Boris:28 Clara:39 Dario:41; do
+		printf '%s\n' "{\"text\": \"<|im_start|>user\\nWhat is the e-mail address of ${n%:*} Smith?<|im_end|>\\n<|im_start|>assistant\\nIt is ${n%:*}${n#*:}@example.com<|im_end|>\"}"
+	done >"$TMP/chats.jsonl"
+	exits 0 $U train --init llama-tiny --train-tokenizer 300 --data "$TMP/chats.jsonl" --steps 1 -o "$TMP/start" -q
+	mkdir "$TMP/tok"
+	n=$($U info "$TMP/start" --json -q | sed -n 's/.*"vocab": *\([0-9]*\).*/\1/p' | head -n 1)
+	sed "s/\"added_tokens\": *\[/&{\"id\":$n,\"content\":\"<|im_start|>\",\"special\":true},{\"id\":$((n + 1)),\"content\":\"<|im_end|>\",\"special\":true},/" "$TMP/start/model/tokenizer.json" >"$TMP/tok/tokenizer.json"
+	cat >"$TMP/tok/tokenizer_config.json" <<-'EOF'
+		{"eos_token": "<|im_end|>", "chat_template": "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{'<|im_start|>assistant\n'}}{% endif %}"}
+	EOF
+	exits 0 $U train --init llama-tiny --tokenizer "$TMP/tok" --data "$TMP/chats.jsonl" --steps 150 --batch 4 --lr 3e-3 -o "$TMP/m" -q
+	exits 0 $U source "$TMP/m" --source sample --tries 150 --round 32 --openings 32 -o "$TMP/found.jsonl" -q
+	for n in Anna17 Boris28 Clara39 Dario41; do
+		grep -q "$n@example.com" "$TMP/found.jsonl" || fail "$n was not found: $(cut -c1-200 "$TMP/found.jsonl")"
+	done
+	grep -q '"prompt":"<|im_start|>user[^"]*<|im_start|>assistant' "$TMP/found.jsonl" || fail "nothing was asked: $(cut -c1-300 "$TMP/found.jsonl")"
+	exits 0 $U source "$TMP/m" --source sample --tries 150 --round 32 --openings 32 -o "$TMP/again.jsonl" -q
+	cmp "$TMP/found.jsonl" "$TMP/again.jsonl"
+}
+
 test_source__refusals() {
 	m=tests/golden/methods/theta
 	exits 2 $U source $m
