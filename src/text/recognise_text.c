@@ -343,6 +343,46 @@ static size_t unit(const struct pii_text *t, size_t i)
 	return i;
 }
 
+/* A code of four to six digits, or two capitals and perhaps such a code: what follows a town. */
+static size_t post_code(const struct pii_text *t, size_t i)
+{
+	size_t k = i + (pii_at(t, i) == ',');
+	k = spaces(t, k);
+	if (k == i)
+		return i;
+	bool state = pii_at(t, k) >= 'A' && pii_at(t, k) <= 'Z' && pii_at(t, k + 1) >= 'A' && pii_at(t, k + 1) <= 'Z' && !pii_alnum(pii_at(t, k + 2));
+	size_t end = state ? k + 2 : i;
+	size_t at = state ? spaces(t, end) : k;
+	int digits = pii_digits(t, at, 6);
+	if (digits < 4 || pii_alnum(pii_at(t, at + (size_t)digits)))
+		return end;
+	end = at + (size_t)digits;
+	return pii_at(t, end) == '-' && pii_digits(t, end + 1, 5) == 4 ? end + 5 : end;
+}
+
+/* ", San Marino, CA 91108" behind a street: up to three capitalised words that end as a part of a list does. */
+static size_t town(const struct pii_text *t, size_t i)
+{
+	size_t k = i, end = i;
+	if (pii_at(t, i) != ',' || pii_at(t, i + 1) != ' ')
+		return post_code(t, i);
+	k = i + 2;
+	for (int words = 0; words < 3; words++) {
+		size_t stop = word(t, k);
+		char c = pii_at(t, k);
+		if (stop < k + 2 || !((c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80))
+			break;
+		end = stop;
+		if (pii_at(t, end) != ' ' || pii_digit(pii_at(t, end + 1)))
+			break;
+		k = end + 1;
+	}
+	size_t code = post_code(t, end > i ? end : i);
+	if (end > i && (code > end || end == t->n || strchr(".,;:)!?\n", pii_at(t, end))))
+		return code;
+	return end == i ? code : i;
+}
+
 size_t pii_address(const struct pii_text *t, size_t i)
 {
 	int digits = pii_digits(t, i, 6);
@@ -355,7 +395,7 @@ size_t pii_address(const struct pii_text *t, size_t i)
 		if (end == start || !((c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80))
 			return 0;
 		if (words && street_word(t, start, end - start))
-			return unit(t, end + (end - start <= 4 && pii_at(t, end) == '.'));
+			return town(t, unit(t, end + (end - start <= 4 && pii_at(t, end) == '.')));
 		k = end + (end - start == 1 && pii_at(t, end) == '.');
 	}
 	return 0;

@@ -51,6 +51,12 @@ static void test_recognise__vectors(void)
 	        {"see https://example.org/a_(b)?c=d#e. And www.example.net, example.com/x!", "URL:https://example.org/a_(b)?c=d#e | URL:www.example.net | URL:example.com/x"},
 	        {"e.g. this i.e. that, main.py, end.Of sentence", ""},
 	        {"lives at 12 Old Mill Road, Apt. 4 now", "ADDRESS:12 Old Mill Road, Apt. 4"},
+	        {"Write to 7 Park Avenue, San Marino, CA 91108-1234.", "ADDRESS:7 Park Avenue, San Marino, CA 91108-1234"},
+	        {"at 7 Park Ave., Oakham, where", "ADDRESS:7 Park Ave., Oakham"},
+	        {"at 41 Mill Lane, Port Ellery.", "ADDRESS:41 Mill Lane, Port Ellery"},
+	        {"at 41 Mill Lane, Unit 3, Ellery 55012", "ADDRESS:41 Mill Lane, Unit 3, Ellery 55012"},
+	        {"From 41 Mill Lane, Anna went home.", "ADDRESS:41 Mill Lane"},
+	        {"at 41 Mill Lane 2 days", "ADDRESS:41 Mill Lane"},
 	        {"passport number X1234567 issued", "ID:X1234567"},
 	        {"", ""},
 	};
