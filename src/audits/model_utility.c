@@ -9,6 +9,22 @@
 enum { PARTS = 3,
 	SETS = 3 };
 
+/* open-unlearning measures an answer of the sets beside the retained one among its wrong answers: c / (c + sum of wrong). */
+static bool normalised(const ul_ask *q, ul_items *prob)
+{
+	const ul_answers *wrong = ul_exam_answers(q->e, q->who, q->split, UL_PERTURBED, q->err);
+	for (int i = 0; wrong && i < prob->n; i++) {
+		int row = prob->row[i];
+		double sum = 0;
+		for (int k = 0; k < wrong->n[row]; k++) {
+			const ul_row_score *s = &wrong->row[row][k];
+			sum += s->n > 0 ? exp(-s->nll / s->n) : 0;
+		}
+		prob->value[i] /= prob->value[i] + sum + 1e-10;
+	}
+	return !q->err->msg[0];
+}
+
 /* Label: set · 3 + part. */
 static bool add_set(const ul_ask *q, int set, ul_items *out)
 {
@@ -17,6 +33,8 @@ static bool add_set(const ul_ask *q, int set, ul_items *out)
 	ul_ask ask = *q;
 	ask.why = &why;
 	bool have[] = {ul_items_prob(&ask, &part[0]), ul_items_rouge(&ask, true, true, &part[1]), ul_items_truth_ratio(&ask, &part[2])};
+	if (set > 0 && ul_exam_settings(q->e)->compat && have[0] && !normalised(&ask, &part[0]))
+		return false;
 	for (int p = 0; p < PARTS; p++) {
 		for (int i = 0; have[p] && i < part[p].n; i++) {
 			double v = p == 2 ? fmax(0, 1 - part[p].value[i]) : part[p].value[i];
@@ -67,7 +85,7 @@ const ul_audit_def ul_audit_model_utility = {
         .name = "model_utility",
         .title = "Utility, all in one",
         .paper = "Maini et al. 2024, TOFU",
-        .notes = "Known as a formula: harmonic mean of probability, ROUGE-L recall and max(0, 1 - truth ratio). Departure: TOFU's sets (retain, real authors, world facts) are here the retain rows and, where they are questions, neighbours and general rows.",
+        .notes = "Known as a formula: harmonic mean of probability, ROUGE-L recall and max(0, 1 - truth ratio). Departure: TOFU's sets (retain, real authors, world facts) are here the retain rows and, where they are questions, neighbours and general rows; --compat open-unlearning normalises the probability of the latter by the wrong answers, as that framework does.",
         .kind = UL_K_UTILITY,
         .split = UL_S_RETAIN,
         .against = UL_VS_BEFORE,
