@@ -52,6 +52,6 @@ test_generate__refusals() {
 	exits 2 $U generate $M --prompt a --data "$TMP/rows.jsonl"
 	exits 2 $U generate $M --data "$TMP/rows.jsonl" --beams 2 --samples 3
 	refuses "has no tokenizer" $U generate $M --prompt hello
-	python3 -c 'print({"ids": [1] * 5000})' | tr "'" '"' >"$TMP/long.jsonl"
+	awk 'BEGIN { printf "{\"ids\": [1"; for (i = 1; i < 5000; i++) printf ", 1"; print "]}" }' >"$TMP/long.jsonl"
 	refuses "prompt 1 has 5000 tokens" $U generate $M --data "$TMP/long.jsonl"
 }

@@ -47,7 +47,7 @@ test_score__windows() {
 	cp "$TMP/out" "$TMP/windows"
 	head -n 1 "$TMP/rows.jsonl" >"$TMP/one.jsonl"
 	same "$(head -n 1 "$TMP/windows" | cut -c1-40)" "$($U score $M --data "$TMP/one.jsonl" -q | cut -c1-40)"
-	python3 -c 'print({"ids": [(7 * i) % 50 for i in range(3000)]})' | tr "'" '"' >"$TMP/long.jsonl"
+	awk 'BEGIN { printf "{\"ids\": [0"; for (i = 1; i < 3000; i++) printf ", %d", 7 * i % 50; print "]}" }' >"$TMP/long.jsonl"
 	exits 0 $U score $M --data "$TMP/long.jsonl" --window 32 --stride 16 -q
 	has "$(cat "$TMP/out")" '"tokens":2999'
 	exits 0 $U score $M --data "$TMP/long.jsonl"
