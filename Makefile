@@ -5,6 +5,7 @@
 #            make check      layers, format, static analysis, commands in documents
 #            make phenomena  what the literature says must happen on a synthetic world, measured (minutes)
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
+#            make bench      how fast, beside PyTorch on the same work (minutes; THREADS=1 ROUNDS=3 MODEL=path)
 #            make interop    exports opened by transformers, peft and llama.cpp
 #            make install    PREFIX=/usr/local; make uninstall
 .SUFFIXES:
@@ -203,6 +204,11 @@ fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(FB)/%)
 interop: $(B)/unlearn
 	@tests/interop/run $(B)
 
+# ---- bench: beside PyTorch on the same work; MODEL=smollm2.gguf adds its own precisions. docs/performance.md holds what it measured ----
+
+bench: $(B)/unlearn
+	@tools/bench $(B) '$(MODEL)'
+
 -include $(FUZZ_OBJ:.o=.d)
 -include $(LIB_OBJ:.o=.d) $(NET_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:=.d) $(B)/test/test.d
 clean:
@@ -211,4 +217,4 @@ MODEL ?=
 # Slow, and worth it before a release: docs/phenomena.md holds what it measured.
 phenomena: $(B)/unlearn
 	@tests/phenomena/run $(B)
-.PHONY: all clean docs demo phenomena test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop
+.PHONY: all clean docs demo phenomena test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench

@@ -1,0 +1,182 @@
+"""What tools/bench runs: `drive` alternates `unlearn bench` with this script's own `torch`, which does the same work in PyTorch as its
+users would, tuned: fused AdamW, scaled_dot_product_attention, huge pages, inference mode, logits of labelled rows only where the
+library offers it."""
+import json, os, statistics, subprocess, sys, time
+
+SHAPE = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+             num_key_value_heads=3, max_position_embeddings=8192, tie_word_embeddings=True)
+TOKENS, SEQS, BATCH, PROMPT, NEW = 256, 4, 8, 16, 64
+LOWEST = 15  # of 30 blocks: what "upper" trains
+
+# name, what `unlearn bench` is asked, what `torch` is asked, what the table says
+WORKS = [
+    ("train", ["--work", "train"], "train", "full training, 4 x 256"),
+    ("lora", ["--work", "lora"], "lora", "LoRA r=8 all linear, 4 x 256"),
+    ("unlearn", ["--work", "unlearn"], "unlearn", "NPO + retain, LoRA, ragged rows"),
+    ("upper", ["--work", "unlearn", "--layers", "%d-29" % LOWEST, "--steps", "8"], "upper", "the same, upper half trained"),
+    ("score", ["--work", "score"], "score", "scoring of ragged rows"),
+    ("generate", ["--work", "generate"], "generate", "greedy, batch 1, f32"),
+    ("bf16", ["--work", "generate"], "generate", "greedy, batch 1, bf16 weights"),
+    ("q8_0", ["--work", "generate"], "generate", "greedy, batch 1, 8-bit weights"),
+    ("file", ["--work", "generate"], "generate", "greedy, batch 1, MODEL as it is"),
+    ("batch", ["--work", "batch"], "batch", "greedy, batch 16, f32"),
+]
+
+# ---- PyTorch ----
+
+
+def rows(vocab, n=64):
+    """The lengths of `unlearn bench`: 58 to 114 tokens, the last 44 % labelled."""
+    import torch
+    g = torch.Generator().manual_seed(1)
+    out = []
+    for i in range(n):
+        length = 58 + i * 37 % 57
+        ids = torch.randint(vocab, (length,), generator=g)
+        labels = ids.clone()
+        labels[: length - length * 44 // 100] = -100
+        out.append((ids, labels))
+    return out
+
+
+def padded(batch):
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+    ids = pad_sequence([i for i, _ in batch], batch_first=True)
+    labels = pad_sequence([l for _, l in batch], batch_first=True, padding_value=-100)
+    mask = pad_sequence([torch.ones_like(i) for i, _ in batch], batch_first=True)
+    return dict(input_ids=ids, attention_mask=mask), labels, int(mask.sum())
+
+
+def logp(model, inputs, labels):
+    import torch.nn.functional as F
+    logits = model(**inputs).logits[:, :-1]
+    return -F.cross_entropy(logits.transpose(1, 2), labels[:, 1:], ignore_index=-100, reduction="none").sum(-1)
+
+
+def torch_side(work, threads, steps, dtype):
+    import resource
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+    torch.manual_seed(0)
+    torch.set_num_threads(threads)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    model = LlamaForCausalLM(LlamaConfig(**SHAPE, attn_implementation="sdpa")).to(getattr(torch, dtype))
+    if work in ("lora", "unlearn", "upper"):
+        from peft import LoraConfig, get_peft_model
+        layers = list(range(LOWEST, 30)) if work == "upper" else None
+        model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", layers_to_transform=layers))
+    train = work in ("train", "lora", "unlearn", "upper")
+    opt = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5, fused=True) if train else None
+    data = rows(SHAPE["vocab_size"])
+
+    def once(i):
+        if work in ("train", "lora"):
+            ids = torch.randint(SHAPE["vocab_size"], (SEQS, TOKENS))
+            model(input_ids=ids, labels=ids).loss.backward()
+            n = SEQS * TOKENS
+        elif work in ("unlearn", "upper"):
+            at = i * BATCH % len(data)
+            inputs, labels, n = padded(data[at : at + BATCH])
+            keep, keep_labels, m = padded(data[at : at + BATCH])
+            with torch.no_grad(), model.disable_adapter():
+                ref = logp(model, inputs, labels)
+            gap = logp(model, inputs, labels) - ref
+            loss = -2 / 0.1 * torch.nn.functional.logsigmoid(-0.1 * gap).mean() + model(**keep, labels=keep_labels).loss
+            loss.backward()
+            n += m
+        elif work == "score":
+            n = 0
+            with torch.inference_mode():
+                for at in range(0, len(data), BATCH):
+                    inputs, labels, m = padded(data[at : at + BATCH])
+                    logp(model, inputs, labels)
+                    n += m
+        if train:
+            opt.step()
+            opt.zero_grad(set_to_none=False)
+        return n
+
+    def decode(batch, new):
+        ids = torch.arange(PROMPT).mul(7919).add(1).remainder(SHAPE["vocab_size"]).repeat(batch, 1)
+        begun = clock()
+        with torch.inference_mode():
+            model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, min_new_tokens=new, max_new_tokens=new, pad_token_id=0)
+        return clock() - begun
+
+    speeds = []
+    for i in range(-1, steps):  # the first one is never counted
+        if work in ("generate", "batch"):
+            batch = 16 if work == "batch" else 1
+            first = decode(batch, 1)
+            speed = batch * (NEW - 1) / (decode(batch, NEW) - first)
+        else:
+            begun = clock()
+            n = once(i + 1)
+            speed = n / (clock() - begun)
+        if i >= 0:
+            speeds.append(speed)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"tokens_per_s": statistics.median(speeds), "peak_bytes": peak, "torch": torch.__version__, "dtype": dtype}))
+
+
+# ---- the driver ----
+
+
+def run(command, env=None):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ, **(env or {})))
+    if done.returncode:
+        sys.exit("bench: %s\n%s" % (" ".join(command), done.stderr[-2000:]))
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def models(unlearn, build, model):
+    """What each kind of work runs on: the shape with random weights, or MODEL in several precisions."""
+    out = {"": "smollm2-135m"}
+    if model:
+        for name, to, path in (("bf16", "hf", "bf16"), ("q8_0", "gguf", "q8_0.gguf")):
+            path = os.path.join(build, "bench", path)
+            if not os.path.exists(path):
+                run([unlearn, "export", model, "-o", path, "--to", to, "--dtype", name, "--quiet"])
+            out[name] = path
+        out["file"] = model
+    return out
+
+
+def main(build, model):
+    unlearn = os.path.join(build, "unlearn")
+    os.makedirs(os.path.join(build, "bench"), exist_ok=True)
+    threads, rounds, steps = (os.environ.get(k, d) for k, d in (("THREADS", "1"), ("ROUNDS", "3"), ("STEPS", "2")))
+    wanted = os.environ.get("WORK", ",".join(w[0] for w in WORKS)).split(",")
+    on = models(unlearn, build, model)
+    machine = run([unlearn, "bench", "neox-tiny", "--threads", threads, "--work", "", "--json"])[0]
+    result = {"machine": machine, "rounds": int(rounds), "works": []}
+    print("kernels %(kernels)s, products %(products)s, %(threads)d threads: peak %(peak_flops).3g flops/s, %(read_bytes).3g bytes/s read" % machine)
+    print("%-34s %9s %9s %6s  %9s %9s %6s  %s" % ("tokens/s", "unlearn", "torch", "ratio", "GiB", "torch", "ratio", "share of peak"))
+    for name, ours, theirs, says in WORKS:
+        if name not in wanted or (name in ("bf16", "q8_0", "file") and name not in on):
+            continue
+        a, b, probes = [], [], []
+        for _ in range(int(rounds)):  # ours, theirs, ours, theirs: what disturbs the machine disturbs both
+            work = [unlearn, "bench", on.get(name, on[""]), "--threads", threads, "--json"] + ([] if "--steps" in ours else ["--steps", steps]) + ours
+            a.append([l for l in run(work) if "work" in l][0])
+            probes.append(run([unlearn, "bench", "neox-tiny", "--threads", threads, "--work", "", "--json"])[0]["peak_flops"])
+            dtype = "bfloat16" if name == "bf16" else "float32"
+            b.append(run([sys.executable, __file__, "torch", theirs, threads, steps, dtype], {"OMP_NUM_THREADS": threads, "THP_MEM_ALLOC_ENABLE": "1"})[-1])
+            probes.append(run([unlearn, "bench", "neox-tiny", "--threads", threads, "--work", "", "--json"])[0]["peak_flops"])
+        mid = lambda list, key: statistics.median(x[key] for x in list)
+        row = {"work": name, "unlearn": a, "torch": b, "probes": probes,
+               "ratio": mid(a, "tokens_per_s") / mid(b, "tokens_per_s"), "memory_ratio": mid(a, "peak_bytes") / mid(b, "peak_bytes"),
+               "calm": max(probes) <= 1.1 * min(probes)}
+        result["works"].append(row)
+        print("%-34s %9.1f %9.1f %6.2f  %9.2f %9.2f %6.2f  %4.0f %% (%.0f %% in its products)%s" % (
+            says, mid(a, "tokens_per_s"), mid(b, "tokens_per_s"), row["ratio"], mid(a, "peak_bytes") / 2**30, mid(b, "peak_bytes") / 2**30, row["memory_ratio"],
+            100 * mid(a, "share_of_peak"), 100 * mid(a, "products_share_of_peak"), "" if row["calm"] else "  probes apart by %.0f %%: measure again" % (100 * (max(probes) / min(probes) - 1))), flush=True)
+    with open(os.path.join(build, "bench", "bench.json"), "w") as f:
+        json.dump(result, f, indent=1)
+
+
+if sys.argv[1] == "torch":
+    torch_side(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+else:
+    main(sys.argv[2], sys.argv[3])
