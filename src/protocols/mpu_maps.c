@@ -28,7 +28,7 @@ typedef struct draw {
 	ul_err *err;
 } draw;
 
-static ul_turns *turns_new(ul_arena *a, int n)
+ul_turns *ul_turns_new(ul_arena *a, int n)
 {
 	ul_turns *t = ul_alloc(a, sizeof *t);
 	if (!t)
@@ -76,7 +76,7 @@ static int *permutation(const draw *d, const char *what, int n)
 
 static ul_turns *shuffle(const draw *d, const char *what, int n, bool signs)
 {
-	ul_turns *t = turns_new(d->arena, n);
+	ul_turns *t = ul_turns_new(d->arena, n);
 	int *p = permutation(d, what, n);
 	uint32_t *s = signs ? words(d, "signs", n) : NULL;
 	if (!t || !p || (signs && !s))
@@ -117,7 +117,7 @@ static bool turn_planes(const ul_mpu_plan *p, const draw *d, const char *what, u
 /* y = second(first(x)), both at most two-sparse; used where one of them is a signed permutation. */
 static ul_turns *then(ul_arena *a, const ul_turns *first, const ul_turns *second)
 {
-	ul_turns *t = turns_new(a, first->n);
+	ul_turns *t = ul_turns_new(a, first->n);
 	if (!t)
 		return NULL;
 	for (int i = 0; i < t->n; i++) {
@@ -134,7 +134,7 @@ static ul_turns *then(ul_arena *a, const ul_turns *first, const ul_turns *second
 /* Heads of width `dim` moved as blocks: head h of the result is head order[h]. */
 static ul_turns *blocks(ul_arena *a, const int *order, int heads, int dim)
 {
-	ul_turns *t = turns_new(a, heads * dim);
+	ul_turns *t = ul_turns_new(a, heads * dim);
 	for (int h = 0; t && h < heads; h++)
 		for (int i = 0; i < dim; i++)
 			t->src[0][h * dim + i] = t->src[1][h * dim + i] = order[h] * dim + i;
@@ -144,7 +144,7 @@ static ul_turns *blocks(ul_arena *a, const int *order, int heads, int dim)
 /* The map of query-side columns that belongs to a map of KV heads: each query head follows its KV head. */
 static ul_turns *spread(ul_arena *a, const ul_turns *kv, int heads, int kv_heads, int dim)
 {
-	ul_turns *t = turns_new(a, heads * dim);
+	ul_turns *t = ul_turns_new(a, heads * dim);
 	for (int h = 0; t && h < heads; h++) {
 		int g = h / (heads / kv_heads);
 		for (int i = 0; i < dim; i++)
@@ -157,17 +157,22 @@ static ul_turns *spread(ul_arena *a, const ul_turns *kv, int heads, int kv_heads
 }
 
 /* q, k and v side by side (GPT-2) or per head (NeoX: [heads, 3, head_dim]). */
-static ul_turns *fuse(ul_arena *a, const ul_mpu_layer *l, const ul_config *c, bool per_head)
+int ul_turns_fused(const ul_model *m, int which, int i)
+{
+	int dim = m->cfg.head_dim, n = m->cfg.heads * dim;
+	return !strcmp(m->arch->name, "neox") ? (i / dim * 3 + which) * dim + i % dim : which * n + i;
+}
+
+ul_turns *ul_turns_fuse(ul_arena *a, const ul_mpu_layer *l, const ul_model *m)
 {
 	const ul_turns *part[3] = {l->q, l->k, l->v};
-	int n = c->heads * c->head_dim;
-	ul_turns *t = turns_new(a, 3 * n);
+	int n = m->cfg.heads * m->cfg.head_dim;
+	ul_turns *t = ul_turns_new(a, 3 * n);
 	for (int w = 0; t && w < 3; w++)
 		for (int i = 0; i < n; i++)
 			for (int j = 0; j < 2; j++) {
-				int s = part[w]->src[j][i], dim = c->head_dim;
-				int to = per_head ? (i / dim * 3 + w) * dim + i % dim : w * n + i;
-				t->src[j][to] = per_head ? (s / dim * 3 + w) * dim + s % dim : w * n + s;
+				int to = ul_turns_fused(m, w, i);
+				t->src[j][to] = ul_turns_fused(m, w, part[w]->src[j][i]);
 				t->c[j][to] = part[w]->c[j][i];
 			}
 	return t;
@@ -203,8 +208,8 @@ static bool layer_attention(ul_mpu_plan *p, const draw *d, ul_mpu_layer *l)
 {
 	const ul_config *c = &p->model->cfg;
 	int dim = c->head_dim;
-	l->k = turns_new(d->arena, c->kv_heads * dim);
-	l->v = turns_new(d->arena, c->kv_heads * dim);
+	l->k = ul_turns_new(d->arena, c->kv_heads * dim);
+	l->v = ul_turns_new(d->arena, c->kv_heads * dim);
 	for (int g = 0; l->k && l->v && g < c->kv_heads; g++) {
 		char what[32];
 		snprintf(what, sizeof what, "planes %d", c->qk_norm ? 0 : g); /* QK-norm weights are shared by the heads of a layer */
@@ -224,7 +229,7 @@ static bool layer_attention(ul_mpu_plan *p, const draw *d, ul_mpu_layer *l)
 	if (!l->k || !l->v)
 		return false;
 	if (c->qk_norm) {
-		l->qk_norm = turns_new(d->arena, dim);
+		l->qk_norm = ul_turns_new(d->arena, dim);
 		if (!l->qk_norm || !turn_planes(p, d, "planes 0", l->qk_norm, 0))
 			return false;
 	}
@@ -256,7 +261,7 @@ bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, b
 		l->ffn = shuffle(&d, "ffn", c->ffn, false);
 		ok = l->ffn && layer_attention(p, &d, l);
 		if (ok && m->layer[i].qkv)
-			ok = (l->qkv = fuse(&p->arena, l, c, !strcmp(m->arch->name, "neox"))) != NULL;
+			ok = (l->qkv = ul_turns_fuse(&p->arena, l, m)) != NULL;
 	}
 	d.layer = -1;
 	if (ok && mode == UL_REPARAM_FULL) {

@@ -261,3 +261,27 @@ test_mpu__words_are_checked() {
 		has "$(cat "$TMP/out")" "usage: unlearn mpu $v"
 	done
 }
+
+# The attacks that ship with it, on real folders: what exact transforms hide is found; the server tells who was forgotten.
+test_mpu__attacks_say_what_they_find() {
+	rows
+	exits 0 $U synth -o "$TMP/world" --tiny --quiet
+	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/world/full.jsonl" --steps 20 --lr 3e-3 --batch 8 -o "$TMP/model" --quiet
+	printf '%064d\n' 7 >"$TMP/key"
+	chmod 600 "$TMP/key"
+	how="--forget $TMP/world/forget.jsonl --retain $TMP/world/retain.jsonl"
+	exits 0 $U mpu publish "$TMP/model" --secret "$TMP/secret" -o "$TMP/pub" --copies 2 --noise 0.1 --reparam paper --noise-key "$TMP/key" --quiet
+	exits 0 $U mpu client "$TMP/pub" --method npo $how --batch 8 --epochs 6 --lr 1e-3 --weight-decay 0 -o "$TMP/up" --quiet
+	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --data "$TMP/world/retain.jsonl" --update "$TMP/up" $how --holdout "$TMP/world/holdout.jsonl" --json
+	python3 - "$TMP/out" <<'P'
+import json, sys
+r = json.load(open(sys.argv[1]))
+assert 0.9 < r["one copy"]["noise_left"] < 1.1
+assert r["mean"]["noise_left"] > 2
+assert r["copies"]["noise_left"] < 1e-3 and r["copies"]["exact"] > 0.999
+assert r["updates"]["membership_auc"] > 0.6, r
+assert abs(r["updates"]["tokens_auc"] - 0.5) > 0.2, r  # AdamW moves the rows of absent tokens further
+P
+	exits 0 $U mpu collect "$TMP/secret" "$TMP/up" --quiet
+	refuses "before its updates are collected" $U mpu attack "$TMP/pub" --secret "$TMP/secret"
+}
