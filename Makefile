@@ -80,7 +80,7 @@ $(B)/test/test.o: tests/test.c tests/test.h src/base/base.h Makefile
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	$(Q)$(CC) $(TESTFLAGS) -MMD -MP -c -o $@ $<
-$(B)/test/unit/test_net: LDLIBS := $(NETLIB) $(LDLIBS)
+$(B)/test/unit/test_net $(B)/test/unit/test_net_hostile $(B)/test/unit/test_net_line: LDLIBS := $(NETLIB) $(LDLIBS)
 $(TEST_BIN): $(B)/test/%: $(B)/test/%.run.c tests/%.c $(B)/test/test.o $(B)/net.a $(B)/libunlearn.a
 	@rm -f $@
 	@echo "  test  $@"

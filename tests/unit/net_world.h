@@ -27,11 +27,12 @@ typedef struct world {
 	ul_net_server server;
 	int64_t patience; /* of clients */
 	const char *poison; /* first bytes of every update, or NULL */
+	const char *host; /* address of the server */
 	int port;
 } world;
 
-static void world_path(const world *w, char path[4096], const char *fmt, ...) UL_PRINTF(3, 4);
-static void world_path(const world *w, char path[4096], const char *fmt, ...)
+static inline void world_path(const world *w, char path[4096], const char *fmt, ...) UL_PRINTF(3, 4);
+static inline void world_path(const world *w, char path[4096], const char *fmt, ...)
 {
 	int n = snprintf(path, 2048, "%.2000s/", w->dir);
 	va_list ap;
@@ -41,7 +42,7 @@ static void world_path(const world *w, char path[4096], const char *fmt, ...)
 }
 
 /* A linear generator: a byte in the middle is known without those before it only to who has them all. */
-static void world_bytes(int round, int copy, unsigned char *out, size_t n, unsigned char flip)
+static inline void world_bytes(int round, int copy, unsigned char *out, size_t n, unsigned char flip)
 {
 	uint64_t x = (uint64_t)round * 1000003 + (uint64_t)copy * 7919 + 12345;
 	for (size_t i = 0; i < n; i++) {
@@ -50,7 +51,7 @@ static void world_bytes(int round, int copy, unsigned char *out, size_t n, unsig
 	}
 }
 
-static bool world_folder(const world *w, int round, int copy, unsigned char flip, const char *dir, ul_err *err)
+static inline bool world_folder(const world *w, int round, int copy, unsigned char flip, const char *dir, ul_err *err)
 {
 	ul_stage s = {0};
 	char path[4096 + 32];
@@ -78,7 +79,7 @@ static bool world_folder(const world *w, int round, int copy, unsigned char flip
 
 /* ---- the algorithm ---- */
 
-static bool world_now(void *ud, ul_net_round *r, ul_err *err)
+static inline bool world_now(void *ud, ul_net_round *r, ul_err *err)
 {
 	const world *w = ud;
 	char path[4096];
@@ -94,14 +95,14 @@ static bool world_now(void *ud, ul_net_round *r, ul_err *err)
 	return true;
 }
 
-static bool world_copy(void *ud, int round, int copy, char dir[4096], char only[64], ul_err *err)
+static inline bool world_copy(void *ud, int round, int copy, char dir[4096], char only[64], ul_err *err)
 {
 	const world *w = ud;
 	world_path(w, dir, "copies/round-%d/copy-%d", round, copy);
 	return ul_is_dir(dir) || world_folder(w, round, copy, 0, dir, err);
 }
 
-static bool world_check(void *ud, const ul_net_update *u, ul_err *err)
+static inline bool world_check(void *ud, const ul_net_update *u, ul_err *err)
 {
 	char path[4096 + 32];
 	ul_map m;
@@ -115,12 +116,12 @@ static bool world_check(void *ud, const ul_net_update *u, ul_err *err)
 	return !huge || ul_fail(err, "the update is 1e30 times as large as its copy");
 }
 
-static void theta_line(ul_buf *b, int round, int copy, const char *sha)
+static inline void theta_line(ul_buf *b, int round, int copy, const char *sha)
 {
 	ul_buf_printf(b, "%d %d %s\n", round, copy, sha);
 }
 
-static bool world_collect(void *ud, int round, char *const *update, int copies, ul_err *err)
+static inline bool world_collect(void *ud, int round, char *const *update, int copies, ul_err *err)
 {
 	const world *w = ud;
 	char path[4096], file[4096 + 32], sha[65];
@@ -141,7 +142,7 @@ static bool world_collect(void *ud, int round, char *const *update, int copies, 
 	return ok;
 }
 
-static bool world_unlearn(void *ud, int round, int copy, const char *from, const char *update, ul_err *err)
+static inline bool world_unlearn(void *ud, int round, int copy, const char *from, const char *update, ul_err *err)
 {
 	const world *w = ud;
 	char path[4096 + 32], sha[65], want[65];
@@ -159,7 +160,7 @@ static bool world_unlearn(void *ud, int round, int copy, const char *from, const
 }
 
 /* What theta must be when all is over. */
-static void world_expect(const world *w, ul_buf *b)
+static inline void world_expect(const world *w, ul_buf *b)
 {
 	unsigned char *bytes = ul_malloc(w->bytes);
 	char sha[65];
@@ -173,7 +174,7 @@ static void world_expect(const world *w, ul_buf *b)
 	ul_free(bytes);
 }
 
-static void world_check_theta(const world *w)
+static inline void world_check_theta(const world *w)
 {
 	char path[4096];
 	ul_buf want = {0}, got = {0};
@@ -188,7 +189,7 @@ static void world_check_theta(const world *w)
 
 /* ---- the two processes ---- */
 
-static void world_line(void *ud, const ul_net_event *e)
+static inline void world_line(void *ud, const ul_net_event *e)
 {
 	FILE *f = ud;
 	struct timespec t;
@@ -197,7 +198,7 @@ static void world_line(void *ud, const ul_net_event *e)
 	fflush(f);
 }
 
-static FILE *world_log(const world *w, const char *who)
+static inline FILE *world_log(const world *w, const char *who)
 {
 	char path[4096];
 	world_path(w, path, "%s.log", who);
@@ -207,7 +208,7 @@ static FILE *world_log(const world *w, const char *who)
 }
 
 /* How often `part` stands in the log of `who`. */
-static int world_said(const world *w, const char *who, const char *part)
+static inline int world_said(const world *w, const char *who, const char *part)
 {
 	char path[4096];
 	ul_buf b = {0};
@@ -220,7 +221,7 @@ static int world_said(const world *w, const char *who, const char *part)
 	return n;
 }
 
-static bool world_wait_for(const world *w, const char *who, const char *part, int seconds)
+static inline bool world_wait_for(const world *w, const char *who, const char *part, int seconds)
 {
 	for (int i = 0; i < seconds * 20; i++) {
 		if (world_said(w, who, part))
@@ -230,7 +231,7 @@ static bool world_wait_for(const world *w, const char *who, const char *part, in
 	return false;
 }
 
-static pid_t world_serve(world *w)
+static inline pid_t world_serve(world *w)
 {
 	pid_t pid = fork();
 	if (pid)
@@ -242,7 +243,7 @@ static pid_t world_serve(world *w)
 	bool stopped;
 	world_path(w, dir, "server");
 	world_path(w, certs, "certs/server");
-	snprintf(listen, sizeof listen, "127.0.0.1:%d", w->port);
+	snprintf(listen, sizeof listen, "%s:%d", w->host, w->port);
 	s.dir = s.dir ? s.dir : dir;
 	s.certs = certs;
 	s.listen = listen;
@@ -255,7 +256,7 @@ static pid_t world_serve(world *w)
 	_exit(ok ? 0 : 1);
 }
 
-static pid_t world_join(world *w, const char *name)
+static inline pid_t world_join(world *w, const char *name)
 {
 	pid_t pid = fork();
 	if (pid)
@@ -266,7 +267,7 @@ static pid_t world_join(world *w, const char *name)
 	bool stopped;
 	world_path(w, dir, "%s", name);
 	world_path(w, certs, "certs/%s", name);
-	snprintf(url, sizeof url, "https://127.0.0.1:%d", w->port);
+	snprintf(url, sizeof url, "https://%s:%d", w->host, w->port);
 	ul_net_client c = {.url = url, .certs = certs, .dir = dir, .patience = w->patience, .work = &work, .log = {world_log(w, name), world_line}};
 	bool ok = ul_net_join(&c, &stopped, &err);
 	if (!ok)
@@ -276,7 +277,7 @@ static pid_t world_join(world *w, const char *name)
 }
 
 /* Exit status, or -1 when it had to be killed after so many seconds. */
-static int world_reap(pid_t pid, int seconds)
+static inline int world_reap(pid_t pid, int seconds)
 {
 	int status = 0;
 	for (int i = 0; i < seconds * 100; i++) {
@@ -289,22 +290,22 @@ static int world_reap(pid_t pid, int seconds)
 	return -1;
 }
 
-static int world_free_port(void);
-static world world_make(int rounds, int copies, size_t bytes)
+static inline int world_free_port(void);
+static inline world world_make(int rounds, int copies, size_t bytes)
 {
-	world w = {.rounds = rounds, .copies = copies, .bytes = bytes, .patience = 60, .port = world_free_port()};
+	world w = {.rounds = rounds, .copies = copies, .bytes = bytes, .patience = 60, .host = "127.0.0.1", .port = world_free_port()};
 	char certs[4096];
 	ul_err err = {0};
 	snprintf(w.dir, sizeof w.dir, "%s", test_tmp());
 	w.server = (ul_net_server){.lease = 3600, .quota = 4, .patience = 30, .connections = 64};
 	world_path(&w, certs, "certs");
-	NEED_OK(ul_net_certs_make(certs, &(ul_net_certs){.hosts = "localhost,127.0.0.1", .clients = 3, .days = 30}, &err), err);
+	NEED_OK(ul_net_certs_make(certs, &(ul_net_certs){.hosts = "localhost,127.0.0.1,10.213.7.1", .clients = 3, .days = 30}, &err), err);
 	return w;
 }
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-static int world_free_port(void)
+static inline int world_free_port(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof a;

@@ -1,0 +1,395 @@
+/*
+ * test_net_hostile.c: what the server says to those who mean it no good, and to lines and disks that fail. Each is refused or
+ * survived, with one clear line in the log, and the round still ends where it should.
+ */
+#include "net_world.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+/* ---- a client that asks for what it likes ---- */
+
+typedef struct ask {
+	const char *who; /* folder of certs, or NULL: none */
+	const char *method, *path, *body, *header;
+	size_t bytes; /* of body */
+	long status;
+	ul_buf text;
+	CURLcode rc;
+} ask;
+
+static size_t take(char *data, size_t size, size_t n, void *ud)
+{
+	ul_buf_add(ud, data, size * n);
+	return size * n;
+}
+
+static void send_ask(const world *w, ask *a)
+{
+	char url[256], ca[4096], cert[4096], key[4096];
+	CURL *c = curl_easy_init();
+	snprintf(url, sizeof url, "https://127.0.0.1:%d%s", w->port, a->path);
+	world_path(w, ca, "certs/ca.pem");
+	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_CAINFO, ca);
+	if (a->who) {
+		world_path(w, cert, "%s/cert.pem", a->who);
+		world_path(w, key, "%s/key.pem", a->who);
+		curl_easy_setopt(c, CURLOPT_SSLCERT, cert);
+		curl_easy_setopt(c, CURLOPT_SSLKEY, key);
+	}
+	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, a->method);
+	if (a->body) {
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, a->body);
+		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->bytes);
+	}
+	struct curl_slist *h = curl_slist_append(NULL, "Expect: 100-continue");
+	if (a->header)
+		h = curl_slist_append(h, a->header);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, &a->text);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT, 30L);
+	ul_buf_release(&a->text);
+	a->rc = curl_easy_perform(c);
+	a->status = 0;
+	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &a->status);
+	curl_slist_free_all(h);
+	curl_easy_cleanup(c);
+}
+
+/* The answer has this status, and its sentence contains `part`. */
+static void expect(const world *w, ask a, long status, const char *part)
+{
+	send_ask(w, &a);
+	CHECK_MSG(a.status == status, "%s %s: %ld, not %ld: %s (%s)", a.method, a.path, a.status, status, a.text.data ? a.text.data : "", curl_easy_strerror(a.rc));
+	CHECK_HAS(a.text.data ? a.text.data : "", part);
+	ul_buf_release(&a.text);
+}
+
+static pid_t start(world *w)
+{
+	pid_t pid = world_serve(w);
+	NEED(world_wait_for(w, "server", "|listening|", 30));
+	return pid;
+}
+
+static void stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	world_reap(pid, 5);
+}
+
+static void finish(world *w, pid_t server)
+{
+	pid_t client = world_join(w, "client-1");
+	CHECK_EQ_INT(world_reap(client, 120), 0);
+	CHECK_EQ_INT(world_reap(server, 60), 0);
+	world_check_theta(w);
+}
+
+#define CLIENT "certs/client-1"
+
+/* ---- certificates ---- */
+
+static void test_net_hostile__certificates(void)
+{
+	world w = world_make(1, 1, 5000);
+	char dir[4096];
+	ul_err err = {0};
+	world_path(&w, dir, "foreign");
+	NEED_OK(ul_net_certs_make(dir, &(ul_net_certs){.hosts = "localhost", .clients = 1, .days = 30}, &err), err);
+	pid_t server = start(&w);
+	ask work = {.method = "POST", .path = "/v1/work", .who = NULL};
+	expect(&w, work, 403, "not known");
+	CHECK_EQ_INT(world_said(&w, "server", "it shows no certificate"), 1);
+	work.who = "foreign/client-1";
+	expect(&w, work, 403, "not known");
+	CHECK_EQ_INT(world_said(&w, "server", "another authority"), 1);
+	work.who = "certs/server"; /* good, but for a server */
+	expect(&w, work, 403, "not known");
+	CHECK_EQ_INT(world_said(&w, "server", "not one of a client"), 1);
+	CHECK_EQ_INT(world_said(&w, "server", "|leased|"), 0);
+	finish(&w, server);
+}
+
+/* An authority whose certificates have all expired: neither side trusts the other. */
+static void test_net_hostile__expired(void)
+{
+	world w = world_make(1, 1, 5000);
+	char dir[4096], good[4096], bad[4096];
+	ul_err err = {0};
+	world_path(&w, dir, "certs");
+	NEED_OK(ul_remove_tree(dir, &err) && ul_net_certs_make(dir, &(ul_net_certs){.hosts = "127.0.0.1", .clients = 1}, &err), err);
+	pid_t server = start(&w), client = world_join(&w, "client-1");
+	CHECK_EQ_INT(world_reap(client, 30), 1);
+	CHECK(world_said(&w, "client-1", "cannot be trusted") == 1);
+	/* A client that does not look at the server's is refused by the server. */
+	ask a = {.who = CLIENT, .method = "POST", .path = "/v1/work"};
+	CURL *c = curl_easy_init();
+	char url[64];
+	snprintf(url, sizeof url, "https://127.0.0.1:%d/v1/work", w.port);
+	world_path(&w, good, "certs/client-1/cert.pem");
+	world_path(&w, bad, "certs/client-1/key.pem");
+	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
+	curl_easy_setopt(c, CURLOPT_SSLCERT, good);
+	curl_easy_setopt(c, CURLOPT_SSLKEY, bad);
+	curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, &a.text);
+	curl_easy_perform(c);
+	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &a.status);
+	curl_easy_cleanup(c);
+	ul_buf_release(&a.text);
+	CHECK_EQ_INT(a.status, 403);
+	CHECK_EQ_INT(world_said(&w, "server", "has expired"), 1);
+	stop(server);
+}
+
+static void test_net_hostile__list_of_those_allowed(void)
+{
+	world w = world_make(1, 1, 5000);
+	test_file("allowed", "00112233\n");
+	w.server.allow = test_path("allowed");
+	pid_t server = start(&w);
+	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/work"}, 403, "not known");
+	CHECK_EQ_INT(world_said(&w, "server", "not in the list of those allowed"), 1);
+	stop(server);
+}
+
+/* ---- requests ---- */
+
+static void test_net_hostile__requests(void)
+{
+	world w = world_make(2, 2, UL_NET_CHUNK + 100);
+	pid_t server = start(&w);
+	char *big = ul_calloc(20 << 20, 1);
+	expect(&w, (ask){.who = CLIENT, .method = "GET", .path = "/etc/passwd"}, 404, "nothing that can be asked");
+	expect(&w, (ask){.who = CLIENT, .method = "GET", .path = "/v1/round/1/copy/0/listing"}, 403, "not this client's yet");
+	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/work"}, 200, "\"leased\"");
+	expect(&w, (ask){.who = "certs/client-2", .method = "GET", .path = "/v1/round/1/copy/0/listing"}, 403, "not this client's");
+	expect(&w, (ask){.who = CLIENT, .method = "GET", .path = "/v1/round/2/copy/0/listing"}, 409, "round 2 is not open");
+	expect(&w, (ask){.who = CLIENT, .method = "GET", .path = "/v1/round/1/copy/7/listing"}, 404, "there is no copy 7");
+	expect(&w, (ask){.who = CLIENT, .method = "GET", .path = "/v1/round/1/copy/0/file/2", .header = "Range: bytes=0-99999999"}, 416, "longer than");
+	expect(&w, (ask){.who = CLIENT, .method = "GET", .path = "/v1/round/1/copy/0/file/99", .header = "Range: bytes=0-9"}, 404, "no file 99");
+	expect(&w, (ask){.who = CLIENT, .method = "GET", .path = "/v1/round/1/copy/0/file/2"}, 416, "no range");
+	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/work", .body = big, .bytes = 1000}, 413, "where none belongs");
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/listing", .body = big, .bytes = 20 << 20}, 413, "are possible");
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/listing", .body = "{}", .bytes = 2}, 422, "a listing has");
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/0", .body = big, .bytes = 10, .header = "Content-Range: bytes 0-9/10"}, 409, "not announced");
+	/* An update that would fill the disk is refused when it is announced. */
+	ul_buf b = {0};
+	ul_buf_str(&b, "{\"listing\":1,\"chunk\":1048576,\"files\":[{\"name\":\"a\",\"size\":1099511627776,\"sha256\":[]}]}");
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/listing", .body = b.data, .bytes = b.len}, 422, "which is the limit");
+	ul_buf_release(&b);
+	ul_free(big);
+	finish(&w, server);
+}
+
+/* ---- updates ---- */
+
+/* The listing of copy 0's update as it should be, with other first bytes, or none. */
+static void announce(const world *w, const char *poison, ul_buf *text)
+{
+	world other = *w;
+	char dir[4096];
+	ul_err err = {0};
+	ul_net_list l = {0};
+	other.poison = poison;
+	snprintf(dir, sizeof dir, "%s", test_path("made"));
+	NEED_OK(ul_remove_tree(dir, &err) && world_folder(&other, 1, 0, 0xff, dir, &err) && ul_net_list_make(&l, dir, NULL, NULL, &err) && ul_net_list_text(&l, text, &err), err);
+	ul_net_list_release(&l);
+}
+
+static void test_net_hostile__updates(void)
+{
+	world w = world_make(1, 2, 5000);
+	w.server.lease = 100000;
+	pid_t server = start(&w);
+	ul_buf text = {0};
+	unsigned char *bytes = ul_malloc(w.bytes);
+	world_bytes(1, 0, bytes, w.bytes, 0xff);
+	const char *const whole = "Content-Range: bytes 0-4999/5000";
+	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/work"}, 200, "\"leased\"");
+	announce(&w, NULL, &text);
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/listing", .body = text.data, .bytes = text.len}, 200, "[2,0,5000]");
+	/* a bit is turned on the way */
+	bytes[4000] ^= 1;
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/2", .body = (char *)bytes, .bytes = w.bytes, .header = whole}, 422, "chunk 0 of \\\"weights.bin\\\" does not have the SHA-256");
+	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/round/1/copy/0/done"}, 409, "not all bytes are here");
+	/* a body that is not what its range says; a range outside of the file */
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/2", .body = (char *)bytes, .bytes = 4000, .header = whole}, 413, "were announced");
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/2", .body = (char *)bytes, .bytes = 4000, .header = "Content-Range: bytes 0-3999/4000"}, 416, "not announced");
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/2", .body = (char *)bytes, .bytes = 4000, .header = "Content-Range: bytes 1000-4999/5000"}, 416, "not whole chunks");
+	bytes[4000] ^= 1;
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/2", .body = (char *)bytes, .bytes = w.bytes, .header = whole}, 200, "receiving");
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/0", .body = "{}\n", .bytes = 3, .header = "Content-Range: bytes 0-2/3"}, 200, "receiving");
+	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/round/1/copy/0/done"}, 200, "checking");
+	NEED(world_wait_for(&w, "server", "|accepted|", 20));
+	/* the same again is no harm; another update for the same copy is */
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/listing", .body = text.data, .bytes = text.len}, 200, "accepted");
+	announce(&w, "other", &text);
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/listing", .body = text.data, .bytes = text.len}, 409, "was returned already");
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/2", .body = (char *)bytes, .bytes = w.bytes, .header = whole}, 409, "was returned already");
+	CHECK_EQ_INT(world_said(&w, "server", "|accepted|"), 1);
+	ul_free(bytes);
+	ul_buf_release(&text);
+	finish(&w, server);
+}
+
+/* What the algorithm refuses reaches the client as a sentence; its copy may go to somebody else. */
+static void refuse_poison(const char *poison, const char *part)
+{
+	world w = world_make(1, 1, 5000);
+	w.server.lease = 2;
+	pid_t server = start(&w);
+	w.poison = poison;
+	pid_t client = world_join(&w, "client-2");
+	CHECK_EQ_INT(world_reap(client, 60), 1);
+	CHECK_EQ_INT(world_said(&w, "client-2", part), 1);
+	CHECK(world_wait_for(&w, "server", part, 20));
+	w.poison = NULL;
+	finish(&w, server);
+}
+
+static void test_net_hostile__not_finite(void)
+{
+	refuse_poison("NaN", "not finite");
+}
+
+static void test_net_hostile__huge(void)
+{
+	refuse_poison("huge", "1e30 times");
+}
+
+/* ---- quotas ---- */
+
+static void test_net_hostile__quota(void)
+{
+	world w = world_make(1, 1, 3 * UL_NET_CHUNK);
+	w.server.quota = 1;
+	pid_t server = start(&w);
+	ask a = {.who = CLIENT, .method = "GET", .path = "/v1/round/1/copy/0/file/2", .header = "Range: bytes=0-3145727"};
+	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/work"}, 200, "\"leased\"");
+	for (int i = 0; i < 30; i++) {
+		send_ask(&w, &a);
+		if (a.status != 206)
+			break;
+	}
+	CHECK_EQ_INT(a.status, 429);
+	CHECK_HAS(a.text.data, "the quota of round 1 is used up");
+	ul_buf_release(&a.text);
+	stop(server);
+}
+
+/* ---- slow clients ---- */
+
+static int dial(const world *w)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)w->port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	UL_ASSERT(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0, "connect");
+	return fd;
+}
+
+static long peak_kib(pid_t pid)
+{
+	char path[64], line[256];
+	long kib = -1;
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	FILE *f = fopen(path, "r");
+	while (f && fgets(line, sizeof line, f))
+		sscanf(line, "VmHWM: %ld", &kib);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* Sends a byte, and looks whether the other side is still there. */
+static bool is_closed(int fd)
+{
+	char c = 0x16;
+	(void)send(fd, &c, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* A byte a second from as many as are let in, and more: all are closed in time, memory stays small, the others are served. */
+static void test_net_hostile__slow(void)
+{
+	world w = world_make(1, 1, 5000);
+	int fd[40], closed = 0;
+	w.server.patience = 3;
+	w.server.connections = 32;
+	pid_t server = start(&w);
+	long before = peak_kib(server);
+	for (int i = 0; i < 40; i++)
+		fd[i] = dial(&w);
+	for (int second = 0; second < 40 && closed < 32; second++) {
+		nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+		closed = 0;
+		for (int i = 0; i < 40; i++)
+			closed += is_closed(fd[i]);
+	}
+	for (int i = 0; i < 40; i++)
+		close(fd[i]);
+	CHECK_MSG(closed >= 32, "%d of 40 connections were closed", closed);
+	CHECK(world_said(&w, "server", "too slow: 0 bytes in 3 seconds") >= 1);
+	long after = peak_kib(server);
+#ifdef __SANITIZE_ADDRESS__
+	after = before; /* the sanitizer keeps what is freed */
+#endif
+	CHECK_MSG(after - before < 16 << 10, "the server grew from %ld to %ld KiB", before, after);
+	finish(&w, server);
+}
+
+/* ---- a full disk ---- */
+
+static void test_net_hostile__full_disk(void)
+{
+	world w = world_make(1, 2, 3 * UL_NET_CHUNK);
+	char mount_at[4096], ballast[4096];
+	world_path(&w, mount_at, "small");
+	ul_err err = {0};
+	NEED_OK(ul_mkdirs(mount_at, &err), err);
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("small", mount_at, "tmpfs", 0, "size=12m") != 0)
+		SKIP("mounting a small file system needs privileges");
+	w.server.dir = mount_at;
+	world_path(&w, ballast, "small/ballast");
+	FILE *f = fopen(ballast, "wb");
+	char *zeros = ul_calloc(10 << 20, 1);
+	CHECK(f && fwrite(zeros, 1, 10 << 20, f) == 10 << 20);
+	if (f)
+		fclose(f);
+	ul_free(zeros);
+	pid_t server = start(&w), client = world_join(&w, "client-1");
+	NEED(world_wait_for(&w, "server", "No space left on device", 60));
+	NEED(world_wait_for(&w, "client-1", "the server's disk is full", 60));
+	unlink(ballast);
+	CHECK_EQ_INT(world_reap(client, 120), 0);
+	CHECK_EQ_INT(world_reap(server, 60), 0);
+	world_check_theta(&w);
+	umount2(mount_at, MNT_DETACH);
+}
+
+/* The client's disk is full: it says so and goes on when there is room. */
+static void test_net_hostile__full_disk_of_the_client(void)
+{
+	world w = world_make(1, 1, 3 * UL_NET_CHUNK);
+	char mount_at[4096];
+	world_path(&w, mount_at, "client-1");
+	ul_err err = {0};
+	NEED_OK(ul_mkdirs(mount_at, &err), err);
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("small", mount_at, "tmpfs", 0, "size=2m") != 0)
+		SKIP("mounting a small file system needs privileges");
+	pid_t server = start(&w), client = world_join(&w, "client-1");
+	CHECK_EQ_INT(world_reap(client, 60), 1);
+	CHECK_EQ_INT(world_said(&w, "client-1", "No space left on device"), 1);
+	CHECK(mount("small", mount_at, "tmpfs", MS_REMOUNT, "size=20m") == 0);
+	finish(&w, server);
+	umount2(mount_at, MNT_DETACH);
+}
