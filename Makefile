@@ -94,6 +94,7 @@ $(FUZZ_BIN): $(B)/test/%: tests/%.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h $(B)/net
 # A test that does not build is a failure like any other, and the rest still runs. The shared library is built before
 # the tests of `make install` run beside one another and would build it twice at once.
 test:
+	@$(if $(ONLY),:,tools/setup test) || echo "going on without: tests that need it are skipped"
 	@mkdir -p $(B)/test && $(MAKE) -k --no-print-directory $(B)/unlearn $(if $(SAN),,$(B)/libunlearn.so) $$(tools/tests programs $(B) '$(ONLY)') > $(B)/test/build.log 2>&1; rc=$$?; \
 	[ $$rc = 0 ] || grep -E 'error:|undefined reference|Error [0-9]|No rule' $(B)/test/build.log | head -n 40; \
 	NOT_BUILT=$$([ $$rc = 0 ] || echo "see $(B)/test/build.log") tools/tests run $(B) '$(ONLY)'
