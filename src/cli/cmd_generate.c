@@ -174,6 +174,11 @@ static int run(ul_cli *c, const void *given)
 		return ul_work_usage(c, "generate needs one of --prompt T and --data F");
 	if (w.o->beams > 1 && w.o->samples > w.o->beams)
 		return ul_work_usage(c, "%lld samples are asked of %lld beams", (long long)w.o->samples, (long long)w.o->beams);
+	if (w.o->beams > 1 && (w.o->temperature > 0 || w.o->temperature_from > 0))
+		return ul_work_usage(c, "beams search for the most probable continuation, --temperature draws one: give one of them");
+	for (const char *const *s = stops(c); s && *s; s++)
+		if (!**s)
+			return ul_work_usage(c, "--stop needs a text; the empty one would end everything at once");
 	w.m = ul_work_model(c, c->arg[0]);
 	bool ok = w.m && prompts(&w) && generate(&w);
 	for (int i = 0; w.prompt && i < w.n; i++)

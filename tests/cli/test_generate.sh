@@ -51,6 +51,8 @@ test_generate__refusals() {
 	exits 2 $U generate $M
 	exits 2 $U generate $M --prompt a --data "$TMP/rows.jsonl"
 	exits 2 $U generate $M --data "$TMP/rows.jsonl" --beams 2 --samples 3
+	exits 2 $U generate $M --data "$TMP/rows.jsonl" --beams 2 --temperature 0.5
+	exits 2 $U generate $M --data "$TMP/rows.jsonl" --stop ""
 	refuses "has no tokenizer" $U generate $M --prompt hello
 	awk 'BEGIN { printf "{\"ids\": [1"; for (i = 1; i < 5000; i++) printf ", 1"; print "]}" }' >"$TMP/long.jsonl"
 	refuses "prompt 1 has 5000 tokens" $U generate $M --data "$TMP/long.jsonl"
