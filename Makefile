@@ -1,5 +1,5 @@
 # unlearn.c: make            builds build/unlearn and build/libunlearn.a; V=1 shows the commands
-#            make test       everything, "N passed, N failed, N skipped" at the end; ONLY=part-of-a-name, SAN=1, STRICT=1
+#            make test       everything, "N passed, N failed, N skipped" at the end; ONLY=part-of-a-name, SAN=1, STRICT=1, LONG=1|2
 #            make demo       a small world, two requests, one report; MODEL=smollm2 or MODEL=path: the same with a real model
 #            make docs       the pages and tables that the program writes about itself
 #            make check      layers, format, static analysis, commands in documents

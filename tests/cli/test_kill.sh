@@ -4,7 +4,7 @@
 # One thread: the same bytes on every machine, and a moment of death that is not the scheduler's.
 export OMP_NUM_THREADS=1
 seed=${KILL_SEED:-$(date +%s)}
-times=$([ "${LONG:-0}" = 1 ] && echo 50 || echo 5)
+times=$([ "${LONG:-0}" -ge 1 ] && echo 50 || echo 5)
 
 world() {
 	"$U" synth --tiny -o "$TMP/world" -q
@@ -81,7 +81,7 @@ named_points() {
 	mv "$TMP/want.sums" "$TMP/want"
 	for point in write fsync rename manifest; do
 		died=0
-		for n in $([ "${LONG:-0}" = 1 ] && seq 40 || echo 1 2 3 5 8 13 21 34); do
+		for n in $([ "${LONG:-0}" -ge 1 ] && seq 40 || echo 1 2 3 5 8 13 21 34); do
 			rc=0
 			UNLEARN_CRASH_AT=$point:$n work out >"$TMP/log" 2>&1 || rc=$?
 			[ $rc != 0 ] || { rm -rf "$TMP/out"; break; } # it passes this point fewer times

@@ -51,11 +51,11 @@ test_mpu_net__arrives_where_folders_do() {
 	grep -q accepted "$TMP/words" || fail "the audit trail cannot be read: this test would find nothing"
 }
 
-# kill -9 of one side after the other, at random moments; MPU_SEED repeats a run, LONG=1 kills 50 times each.
+# kill -9 of one side after the other, at random moments; MPU_SEED repeats a run, LONG=2 kills 50 times each (TEST_SECONDS=900).
 test_mpu_net__killed_at_random_moments() {
 	seed=${MPU_SEED:-$(date +%s)}
-	times=$([ "${LONG:-0}" = 1 ] && echo 100 || echo 6)
-	rounds=$([ "${LONG:-0}" = 1 ] && echo 12 || echo 2)
+	times=$([ "${LONG:-0}" = 2 ] && echo 100 || echo 6)
+	rounds=$([ "${LONG:-0}" = 2 ] && echo 12 || echo 2)
 	world "$rounds"
 	by_folders "$rounds"
 	certs=$TMP/certs

@@ -191,9 +191,9 @@ static void test_net__killed_at_random_moments(void)
 {
 	const char *given = getenv("KILL_SEED"), *is_long = getenv("LONG");
 	uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-	int kills = is_long && *is_long == '1' ? 100 : 12, deaths[2] = {0};
+	int kills = is_long && *is_long == '2' ? 100 : 12, deaths[2] = {0};
 	ul_rng r = ul_rng_at(seed, "kill", 0);
-	world w = world_make(is_long && *is_long == '1' ? 12 : 3, 3, 3 * UL_NET_CHUNK + 77);
+	world w = world_make(is_long && *is_long == '2' ? 12 : 3, 3, 3 * UL_NET_CHUNK + 77);
 	w.work_ms = 30;
 	w.server.quota = 1000; /* what is pulled again after a death counts too */
 	printf("seed %llu, %d kills\n", (unsigned long long)seed, kills);
