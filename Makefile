@@ -4,6 +4,7 @@
 #            make docs       the pages and tables that the program writes about itself
 #            make check      layers, format, static analysis, commands in documents
 #            make phenomena  what the literature says must happen on a synthetic world, measured (minutes)
+#            make reproduce-dfsu   data-free unlearning by inversion and its ablations, one table (an hour; SHORT=1: a minute, for CI)
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
 #            make bench      how fast, beside PyTorch on the same work (minutes; THREADS=1 ROUNDS=3 MODEL=path)
 #            make interop    exports opened by transformers, peft and llama.cpp
@@ -218,4 +219,6 @@ MODEL ?=
 # Slow, and worth it before a release: docs/phenomena.md holds what it measured.
 phenomena: $(B)/unlearn
 	@tests/phenomena/run $(B)
-.PHONY: all clean docs demo phenomena test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench
+reproduce-dfsu: $(B)/unlearn
+	@tools/reproduce-dfsu $(B)
+.PHONY: all clean docs demo phenomena test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench reproduce-dfsu

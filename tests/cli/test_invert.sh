@@ -42,6 +42,14 @@ test_invert__rows_and_cache() {
 	EOF
 }
 
+test_invert__by_descent() {
+	world
+	exits 0 $U source "$TMP/m" --source gradient-inversion --pool "$TMP/w/pool.json" --queries 3 --relax-steps 10 --relax-restart 5 --min-pii 0 -o "$TMP/d.jsonl" --json
+	has "$(cat "$TMP/out")" '"made":3'
+	has "$(head -n 1 "$TMP/d.jsonl")" '"name":"gradient-inversion"'
+	refuses "and none is given" $U source "$TMP/m" --source gradient-inversion -o "$TMP/x"
+}
+
 test_invert__refusals() {
 	world
 	ask="$U source $TMP/m --source invert -o $TMP/x"
