@@ -4,7 +4,9 @@
 #ifndef UL_API_H
 #define UL_API_H
 
+#include "base/confine.h"
 #include "base/file.h"
+#include "data/annotator.h"
 #include "sources/source.h"
 #include "train/train.h"
 
@@ -18,6 +20,9 @@ typedef struct ul_job_config {
 	const char *stop, *bound, *general; /* run: conditions on audits, and public text to measure them on */
 	const char *output, *resume, *adapter;
 	int64_t invent; /* run, with retain "self": copies of each forget row with invented values */
+	const char *annotator; /* run: a command that marks personal data */
+	double annotator_seconds;
+	bool data_free; /* run: the process confines itself before the model is opened */
 	bool keep_data, force;
 } ul_job_config;
 extern const ul_opt ul_train_job_opts[], ul_run_job_opts[];
@@ -42,6 +47,10 @@ typedef struct ul_job {
 	bool made; /* the folder was not there before */
 	ul_stage begin; /* inside the folder, until the run can begin: run.dir points there meanwhile */
 	char started[32];
+	ul_annotator *annotator; /* NULL: the built-in recognisers alone */
+	ul_confined confined;
+	ul_grant *grant; /* [grants] what a confined run may still reach */
+	int grants;
 	ul_watch *watch; /* NULL without conditions */
 	ul_err unmet; /* done, but not what was asked for: says what */
 	double wall; /* seconds of earlier sittings and of this one */
@@ -53,6 +62,13 @@ ul_run *ul_train_new(ul_model *m, const ul_setting *settings, size_t n, ul_err *
 /* init.c: a model of random weights, with the tokenizer of `tokenizer` or one learnt from `data`. */
 ul_model *ul_model_init(const ul_job_config *c, const char *map, uint64_t seed, ul_err *err);
 
+/* The two halves of ul_run_new, for the program: settings first, before there is a model (the source starts its commands, the annotator
+ * runs); then, between them, outset.c confines the process if the run is data-free. On a failure the caller frees the run. */
+ul_run *ul_run_plan(const char *method, const ul_setting *settings, size_t n, ul_err *err);
+bool ul_run_outset(ul_run *r, const char *model, const char *adapter, const ul_progress *p, ul_err *err);
+bool ul_run_equip(ul_run *r, ul_model *m, ul_err *err);
+json_t *ul_outset_json(const ul_job *j); /* for run.json */
+
 /* recipe.c: the settings of --recipe, put in front of the given ones; the method it brings, or NULL (with err: no such recipe). */
 bool ul_recipe_expand(ul_job *j, ul_err *err);
 const char *ul_recipe_method(const ul_setting *s, size_t n, ul_err *err);
@@ -60,6 +76,7 @@ const char *ul_recipe_method(const ul_setting *s, size_t n, ul_err *err);
 /* resume.c: what lies in DIR/state of an unfinished run. The caller owns the object. */
 json_t *ul_resume_read(const char *dir, ul_err *err);
 bool ul_resume_make(ul_job *j, const char *method, ul_err *err);
+bool ul_resume_same_model(const ul_job *j, ul_err *err);
 bool ul_resume_same_data(const ul_job *j, ul_err *err); /* resuming: the files hold what they held */
 /* With the setting "resume": the settings it began with take the place of the given ones, which must not contradict them. */
 bool ul_resume_apply(ul_job *j, const char *method, ul_err *err);
@@ -72,6 +89,7 @@ void ul_folder_undo(ul_job *j); /* it cannot: what folder_open began is gone aga
 bool ul_folder_finish(ul_job *j, ul_err *err); /* state and generated rows removed */
 bool ul_folder_clean(const char *dir, int *removed, ul_err *err);
 bool ul_rows_write(const ul_dataset *d, const char *path, ul_err *err); /* forget.jsonl */
+bool ul_rows_hide(ul_job *j, const ul_dataset *d, const char *path, ul_err *err); /* generated ones: readable by the owner only */
 
 bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err); /* --retain self */
 

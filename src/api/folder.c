@@ -11,10 +11,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* run.json goes first: without it a folder is no result. */
-static const char *const ours[] = {"run.json", "model", "adapter", "state", "best.safetensors", "best.safetensors.part", "journal.jsonl", "forget.jsonl", "retain.jsonl", "scores.json", "scores.jsonl", "report.html"};
+static const char *const ours[] = {"run.json", "model", "adapter", "state", "best.safetensors", "best.safetensors.part", "journal.jsonl", "rows", "forget.jsonl", "retain.jsonl", "scores.json", "scores.jsonl", "report.html"};
 enum { OURS = sizeof ours / sizeof ours[0] };
 
 static bool is_empty(const char *dir)
@@ -78,7 +79,7 @@ bool ul_folder_open(ul_job *j, ul_err *err)
 	if (j->cfg.resume) {
 		return true;
 	}
-	j->made = !ul_is_dir(j->cfg.output);
+	j->made |= !ul_is_dir(j->cfg.output);
 	const char *aside = ul_path_join(&j->arena, j->cfg.output, "begin");
 	if (!aside) {
 		return ul_nomem(err, strlen(j->cfg.output));
@@ -110,7 +111,7 @@ bool ul_folder_settle(ul_job *j, ul_err *err)
 	for (int i = 0; ok && i < OURS; i++) {
 		ok = remove_entry(j->cfg.output, ours[i], &removed, err);
 	}
-	ok = ok && put(j, "forget.jsonl", err) && put(j, "retain.jsonl", err) && put(j, "best.safetensors", err) && put(j, "state", err);
+	ok = ok && put(j, "rows", err) && put(j, "best.safetensors", err) && put(j, "state", err);
 	ok = ok && ul_disk_sync_dir_of(j->begin.dir, err);
 	j->run.dir = j->cfg.output;
 	ul_stage_abort(&j->begin);
@@ -126,21 +127,35 @@ void ul_folder_undo(ul_job *j)
 	}
 }
 
-/* A file source read rows from a file that is still there; generated rows are personal data, kept only on request. */
-bool ul_folder_finish(ul_job *j, ul_err *err)
+/* Generated rows are personal data: kept only on request. */
+static bool keep_rows(ul_job *j, ul_err *err)
 {
-	int removed = 0;
-	if (!j->cfg.keep_data && ((j->source && !remove_entry(j->cfg.output, "forget.jsonl", &removed, err)) || !remove_entry(j->cfg.output, "retain.jsonl", &removed, err))) {
-		return false;
-	}
-	if (!j->source && j->cfg.keep_data && j->run.data[UL_FORGET]) {
-		const char *path = ul_path_join(&j->arena, j->cfg.output, "forget.jsonl");
-		if (!path || !ul_rows_write(j->run.data[UL_FORGET], path, err)) {
-			return path ? false : ul_nomem(err, 64);
+	static const char *const name[] = {"forget.jsonl", "retain.jsonl"};
+	const char *to = NULL;
+	for (int i = 0; i < 2; i++) {
+		const char *from = ul_path_join(&j->arena, ul_path_join(&j->arena, j->cfg.output, "rows"), name[i]);
+		to = ul_path_join(&j->arena, j->cfg.output, name[i]);
+		if (!from || !to) {
+			return ul_nomem(err, 64);
+		}
+		if (ul_file_exists(from) && !ul_disk_rename(from, to, err)) {
+			return false;
 		}
 	}
+	to = ul_path_join(&j->arena, j->cfg.output, name[0]);
+	return j->source || !j->run.data[UL_FORGET] || (to ? ul_rows_write(j->run.data[UL_FORGET], to, err) : ul_nomem(err, 64));
+}
+
+bool ul_folder_finish(ul_job *j, ul_err *err)
+{
+	static const char *const spent[] = {"rows", "best.safetensors", "best.safetensors.part", "state"};
+	int removed = 0;
+	bool ok = !j->cfg.keep_data || keep_rows(j, err);
 	ul_stage_sweep(j->cfg.output);
-	return remove_entry(j->cfg.output, "best.safetensors", &removed, err) && remove_entry(j->cfg.output, "best.safetensors.part", &removed, err) && remove_entry(j->cfg.output, "state", &removed, err);
+	for (size_t i = 0; ok && i < sizeof spent / sizeof *spent; i++) {
+		ok = remove_entry(j->cfg.output, spent[i], &removed, err);
+	}
+	return ok;
 }
 
 bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
@@ -155,10 +170,22 @@ bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
 	*removed = 0;
 	ul_stage_sweep(dir);
 	/* Of a finished run only a state that was left behind: its forget.jsonl was kept on request. */
-	ok = ok && remove_entry(dir, "state", removed, err) && remove_entry(dir, "best.safetensors", removed, err) && remove_entry(dir, "best.safetensors.part", removed, err);
+	ok = ok && remove_entry(dir, "state", removed, err) && remove_entry(dir, "rows", removed, err) && remove_entry(dir, "best.safetensors", removed, err) && remove_entry(dir, "best.safetensors.part", removed, err);
 	ok = ok && (done || (remove_entry(dir, "forget.jsonl", removed, err) && remove_entry(dir, "retain.jsonl", removed, err)));
 	ul_arena_release(&a);
 	return ok;
+}
+
+bool ul_rows_hide(ul_job *j, const ul_dataset *d, const char *path, ul_err *err)
+{
+	const char *dir = ul_path_join(&j->arena, j->run.dir, "rows");
+	if (!dir) {
+		return ul_nomem(err, 64);
+	}
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+		return ul_fail(err, "cannot make %s: %s", dir, strerror(errno));
+	}
+	return ul_rows_write(d, path, err) && (chmod(path, 0600) == 0 || ul_fail(err, "cannot shut %s to others: %s", path, strerror(errno)));
 }
 
 bool ul_rows_write(const ul_dataset *d, const char *path, ul_err *err)

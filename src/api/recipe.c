@@ -25,6 +25,9 @@ static bool replaced(const ul_job *j, const ul_recipe *r, const char *key)
 	if (other_source && !strcmp(key, "source")) {
 		return true;
 	}
+	if (!strcmp(key, "data-free") && ul_settings_get(j->setting, j->settings, "forget")) { /* that run has data */
+		return true;
+	}
 	return (s && ul_opts_find(s->opts, key)) || (m && ul_opts_find(m->opts, key));
 }
 

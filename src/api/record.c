@@ -159,6 +159,9 @@ bool ul_record_write(ul_job *j, ul_err *err)
 	json_object_set_new(o, "tokens", json_integer(r->tokens));
 	json_object_set_new(o, "last_step", last_terms(r));
 	json_object_set_new(o, "watch", ul_watch_json(j));
+	if (j->cfg.data_free) {
+		json_object_set_new(o, "data_free", ul_outset_json(j));
+	}
 	ul_crash_point("manifest");
 	bool ok = ul_json_write(path, o, err);
 	json_decref(o);

@@ -101,16 +101,14 @@ static bool agrees(const json_t *old, const ul_setting *s, ul_err *err)
 	return false;
 }
 
-static bool same_model(const ul_job *j, const json_t *origin, ul_err *err)
+bool ul_resume_same_model(const ul_job *j, ul_err *err)
 {
-	const char *sha = ul_json_str(origin, "model_sha256");
-	if (!sha) {
-		return true;
-	}
-	if (!ul_model_hash(j->run.model, err)) {
-		return false;
-	}
-	return !strcmp(sha, j->run.model->sha256) || ul_fail(err, "the model at %s is not the one the run began with (its SHA-256 differs)", j->run.model->path);
+	json_t *old = ul_resume_read(j->cfg.resume, err);
+	const char *sha = ul_json_str(old, "model_sha256");
+	bool ok = old && (!sha || !j->run.model || ul_model_hash(j->run.model, err)); /* a model of random weights comes from no file */
+	ok = ok && (!sha || !j->run.model || !strcmp(sha, j->run.model->sha256) || ul_fail(err, "the model at %s is not the one the run began with (its SHA-256 differs)", j->run.model->path));
+	json_decref(old);
+	return ok;
 }
 
 static bool take_settings(ul_job *j, const json_t *old, const char *dir, ul_err *err)
@@ -154,7 +152,7 @@ bool ul_resume_apply(ul_job *j, const char *method, ul_err *err)
 	for (size_t i = 0; ok && i < j->settings; i++) {
 		ok = agrees(old, &j->setting[i], err);
 	}
-	ok = ok && same_model(j, origin, err) && take_settings(j, old, dir, err);
+	ok = ok && take_settings(j, old, dir, err);
 	json_decref(origin);
 	return ok;
 }

@@ -29,6 +29,9 @@ const ul_opt ul_run_job_opts[] = {
         {"bound", UL_OPT_TEXT, AT(bound), NULL, 0, 0, NULL, "never leave this, by audits on data it may see: \"general_ppl<=+5%\" of the start", "CONDITION"},
         {"general", UL_OPT_TEXT, AT(general), NULL, 0, 0, NULL, "public text that --stop and --bound are measured on", "F"},
         {"invent", UL_OPT_INT, AT(invent), "0", 0, 100, NULL, "with --retain self: copies of each forget row with invented values, every second about an invented person", "N"},
+        {"annotator", UL_OPT_TEXT, AT(annotator), NULL, 0, 0, NULL, "a shell command that marks personal data too, a JSON line for a JSON line", "COMMAND"},
+        {"annotator-seconds", UL_OPT_REAL, AT(annotator_seconds), "120", 0.01, 86400, NULL, "how long it may take for one text", "X"},
+        {"data-free", UL_OPT_BOOL, AT(data_free), "no", 0, 0, NULL, "shut out every file that is not named here, and the network, before the model is opened", NULL},
         {"keep-data", UL_OPT_BOOL, AT(keep_data), "no", 0, 0, NULL, "leave generated rows in the run folder as forget.jsonl", NULL},
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "the run folder (also -o)", "DIR"},
         {"resume", UL_OPT_TEXT, AT(resume), NULL, 0, 0, NULL, "go on with the unfinished run in this folder", "DIR"},
@@ -160,12 +163,12 @@ static bool made_before(ul_job *j, enum ul_stream s, const char *path, bool *fou
 
 static bool make_forget(ul_job *j, const ul_progress *p, ul_err *err)
 {
-	const char *path = j->run.dir ? ul_path_join(&j->arena, j->run.dir, "forget.jsonl") : NULL;
+	const char *path = j->run.dir ? ul_path_join(&j->arena, j->run.dir, "rows/forget.jsonl") : NULL;
 	bool found;
 	if (!made_before(j, UL_FORGET, path, &found, err) || found) {
 		return found;
 	}
-	ul_source_job job = {.model = j->run.model, .config = j->source_config, .seed = (uint64_t)j->run.train.seed, .subjects = j->cfg.subjects, .progress = p, .out = &j->data[UL_FORGET], .summary = j->summary};
+	ul_source_job job = {.model = j->run.model, .config = j->source_config, .seed = (uint64_t)j->run.train.seed, .subjects = j->cfg.subjects, .annotator = j->annotator, .progress = p, .out = &j->data[UL_FORGET], .summary = j->summary};
 	if (!j->source->make(&job, err)) {
 		return false;
 	}
@@ -173,17 +176,17 @@ static bool make_forget(ul_job *j, const ul_progress *p, ul_err *err)
 		return ul_fail(err, "the source \"%s\" found no row to forget", j->source->name);
 	}
 	j->run.data[UL_FORGET] = &j->data[UL_FORGET];
-	return !path || ul_rows_write(&j->data[UL_FORGET], path, err);
+	return !path || ul_rows_hide(j, &j->data[UL_FORGET], path, err);
 }
 
 static bool make_retain(ul_job *j, const ul_progress *p, ul_err *err)
 {
-	const char *path = j->run.dir ? ul_path_join(&j->arena, j->run.dir, "retain.jsonl") : NULL;
+	const char *path = j->run.dir ? ul_path_join(&j->arena, j->run.dir, "rows/retain.jsonl") : NULL;
 	bool found;
 	if (!made_before(j, UL_RETAIN, path, &found, err) || found) {
 		return found;
 	}
-	return ul_self_rows(j, p, err) && (!path || ul_rows_write(&j->data[UL_RETAIN], path, err));
+	return ul_self_rows(j, p, err) && (!path || ul_rows_hide(j, &j->data[UL_RETAIN], path, err));
 }
 
 static bool make_rows(ul_job *j, const ul_progress *p, ul_err *err)
@@ -206,7 +209,8 @@ static void note_overlap(ul_job *j, const ul_progress *p)
 
 /* ---- a run ---- */
 
-static bool fill_job(ul_job *j, const char *method, const ul_setting *s, size_t n, ul_err *err)
+/* What needs no model: every setting has its place, and what the run talks to is started. */
+static bool plan(ul_job *j, const char *method, const ul_setting *s, size_t n, ul_err *err)
 {
 	if (!copy_settings(j, s, n, err) || !ul_resume_apply(j, method, err) || (method && !ul_recipe_expand(j, err))) {
 		return false;
@@ -222,34 +226,42 @@ static bool fill_job(ul_job *j, const char *method, const ul_setting *s, size_t 
 		return false;
 	}
 	settle(j);
-	if (!ul_watch_parse(j, err)) {
+	if (!ul_watch_parse(j, err) || (j->source && j->source->prepare && !j->source->prepare(j->source_config, err))) {
 		return false;
 	}
-	if (j->cfg.output && !ul_folder_check(j, err)) {
-		return false;
-	}
-	j->summary = json_object();
-	return read_files(j, err) && ul_resume_make(j, method, err) && ul_resume_same_data(j, err);
+	j->annotator = j->cfg.annotator ? ul_annotator_start(j->cfg.annotator, j->cfg.annotator_seconds, err) : NULL;
+	return j->annotator || !j->cfg.annotator;
 }
 
-static ul_run *new_job(ul_model *m, const ul_method *method, const char *name, const ul_setting *s, size_t n, ul_err *err)
+static ul_run *plan_job(const ul_method *method, const char *name, const ul_setting *s, size_t n, ul_err *err)
 {
 	ul_job *j = ul_calloc(1, sizeof *j);
 	if (!j) {
 		ul_nomem(err, sizeof *j);
 		return NULL;
 	}
-	j->run.model = m;
 	j->run.method = method;
 	j->job_opts = method == &ul_finetune ? ul_train_job_opts : ul_run_job_opts;
-	if (!fill_job(j, name, s, n, err)) {
+	if (!plan(j, name, s, n, err)) {
 		ul_run_free(&j->run);
 		return NULL;
 	}
 	return &j->run;
 }
 
-ul_run *ul_run_new(ul_model *m, const char *method, const ul_setting *settings, size_t n, ul_err *err)
+bool ul_run_equip(ul_run *r, ul_model *m, ul_err *err)
+{
+	ul_job *j = (ul_job *)r;
+	const char *method = r->method == &ul_finetune ? NULL : r->method->name;
+	r->model = m;
+	if ((j->cfg.output && !ul_folder_check(j, err)) || (j->cfg.resume && !ul_resume_same_model(j, err))) {
+		return false;
+	}
+	j->summary = json_object();
+	return read_files(j, err) && ul_resume_make(j, method, err) && ul_resume_same_data(j, err);
+}
+
+ul_run *ul_run_plan(const char *method, const ul_setting *settings, size_t n, ul_err *err)
 {
 	const char *name = method ? method : ul_recipe_method(settings, n, err);
 	if (!name) {
@@ -257,12 +269,26 @@ ul_run *ul_run_new(ul_model *m, const char *method, const ul_setting *settings, 
 		return NULL;
 	}
 	const ul_method *found = ul_method_find(name, err);
-	return found ? new_job(m, found, name, settings, n, err) : NULL;
+	return found ? plan_job(found, name, settings, n, err) : NULL;
+}
+
+static ul_run *equipped(ul_run *r, ul_model *m, ul_err *err)
+{
+	if (r && !ul_run_equip(r, m, err)) {
+		ul_run_free(r);
+		return NULL;
+	}
+	return r;
+}
+
+ul_run *ul_run_new(ul_model *m, const char *method, const ul_setting *settings, size_t n, ul_err *err)
+{
+	return equipped(ul_run_plan(method, settings, n, err), m, err);
 }
 
 ul_run *ul_train_new(ul_model *m, const ul_setting *settings, size_t n, ul_err *err)
 {
-	return new_job(m, &ul_finetune, NULL, settings, n, err);
+	return equipped(plan_job(&ul_finetune, NULL, settings, n, err), m, err);
 }
 
 /* Everything before the first step, the folder and its first state included. */
@@ -370,6 +396,13 @@ void ul_run_free(ul_run *r)
 		return;
 	}
 	ul_job *j = (ul_job *)r;
+	if (j->source && j->source->end && j->source_config) {
+		j->source->end(j->source_config);
+	}
+	if (!j->begun && j->made) {
+		ul_folder_undo(j);
+	}
+	ul_annotator_free(j->annotator);
 	ul_watch_free(j->watch);
 	ul_loop_end(r);
 	for (int s = 0; s < UL_STREAMS; s++) {

@@ -7,7 +7,6 @@
  */
 #include "api/api.h"
 #include "data/invent.h"
-#include "text/recognise.h"
 
 #include <string.h>
 
@@ -27,15 +26,20 @@ static bool seen(const ul_dataset *d, const char *text)
 	return false;
 }
 
-static bool add(ul_dataset *d, const ul_gen *g, int64_t seed, ul_err *err)
+static bool add(ul_job *j, const ul_gen *g, ul_err *err)
 {
+	ul_dataset *d = &j->data[UL_RETAIN];
+	int64_t seed = j->run.train.seed;
 	ul_buf text = {0};
 	ul_finding f;
+	int found = 0;
 	size_t n = strlen(g->text ? g->text : "");
 	ul_utf8_mend(g->text ? g->text : "", n, &text);
-	bool good = text.data && text.len >= SELF_SHORTEST && ul_recognise(text.data, text.len, 0, NULL, &f, 1) == 0 && !seen(d, text.data);
+	bool good = text.data && text.len >= SELF_SHORTEST && !seen(d, text.data);
+	found = good ? ul_annotate(j->annotator, text.data, text.len, 0, NULL, &f, 1, err) : 0;
+	good &= found == 0;
 	json_t *record = good ? json_pack("{s:s, s:{s:s, s:I, s:i}}", "text", text.data, "source", "name", "self", "seed", (json_int_t)seed, "draw", g->sample) : NULL;
-	bool ok = !good || (record ? ul_dataset_add(d, record, err) : ul_nomem(err, n));
+	bool ok = found >= 0 && (!good || (record ? ul_dataset_add(d, record, err) : ul_nomem(err, n)));
 	json_decref(record);
 	ul_buf_release(&text);
 	return ok;
@@ -79,7 +83,7 @@ bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err)
 		c.seed = ((uint64_t)r->train.seed ^ 0x73656c66u) + ((uint64_t)round << 32); /* not the draws of a source with the same seed */
 		ok = ul_generate(r->model, &start, 1, &c, &a, &g, err);
 		for (int i = 0; ok && i < c.samples && j->data[UL_RETAIN].n < want; i++) {
-			ok = add(&j->data[UL_RETAIN], &g[i], r->train.seed, err);
+			ok = add(j, &g[i], err);
 		}
 		ul_arena_reset(&a, (ul_mark){0});
 	}

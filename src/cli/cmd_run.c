@@ -1,7 +1,7 @@
 /*
  * cmd_run.c: unlearn run. A model, rows to forget, a method, a run folder:
  *
- *     model ─► settings (of a recipe, then those given) ─► forget rows (a file or a source) ─► train ─► save
+ *     settings (of a recipe, then those given) ─► confinement ─► model ─► forget rows (a file or a source) ─► train ─► save
  */
 #include "cli/job.h"
 
@@ -54,8 +54,15 @@ static int run(ul_cli *c, const void *config)
 	if (!check(c, model, method, output ? output : resume)) {
 		return ul_cli_fail(c);
 	}
-	ul_model *m = ul_model_open(model, adapter, &c->err);
-	int rc = m ? ul_job_do(c, ul_run_new(m, method, s, n, &c->err)) : ul_cli_fail(c);
+	ul_run *r = ul_run_plan(method, s, n, &c->err);
+	ul_model *m = r && ul_run_outset(r, model, adapter, &c->progress, &c->err) ? ul_model_open(model, adapter, &c->err) : NULL;
+	bool ok = m && ul_run_equip(r, m, &c->err);
+	int rc = ul_cli_fail(c);
+	if (ok) {
+		rc = ul_job_do(c, r);
+	} else {
+		ul_run_free(r);
+	}
 	ul_model_free(m);
 	return rc;
 }

@@ -6,13 +6,16 @@
 #include "sources/source.h"
 
 struct config {
-	const char *source, *subjects, *output;
+	const char *source, *subjects, *annotator, *output;
+	double annotator_seconds;
 };
 
 #define AT(field) offsetof(struct config, field)
 static const ul_opt opts[] = {
         {"source", UL_OPT_TEXT, AT(source), NULL, 0, 0, NULL, "where the rows come from: `unlearn sources` lists them", "NAME"},
         {"subjects", UL_OPT_TEXT, AT(subjects), NULL, 0, 0, NULL, "a file of names, one a line: only what concerns them", "F"},
+        {"annotator", UL_OPT_TEXT, AT(annotator), NULL, 0, 0, NULL, "a shell command that marks personal data too, a JSON line for a JSON line", "COMMAND"},
+        {"annotator-seconds", UL_OPT_REAL, AT(annotator_seconds), "120", 0.01, 86400, NULL, "how long it may take for one text", "X"},
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "the rows, as JSON Lines", "F.jsonl"},
         {0},
 };
@@ -44,8 +47,10 @@ static int run(ul_cli *c, const void *given)
 		return ul_cli_fail(c);
 	}
 	ul_dataset rows = {0};
-	ul_source_job job = {.model = ul_work_model(c, c->arg[0]), .config = config, .seed = (uint64_t)c->seed, .subjects = o->subjects, .progress = &c->progress, .out = &rows, .summary = json_object()};
-	bool ok = job.model && s->make(&job, &c->err);
+	ul_source_job job = {.config = config, .seed = (uint64_t)c->seed, .subjects = o->subjects, .progress = &c->progress, .out = &rows, .summary = json_object()};
+	bool ok = (!s->prepare || s->prepare(config, &c->err)) && (!o->annotator || (job.annotator = ul_annotator_start(o->annotator, o->annotator_seconds, &c->err)));
+	job.model = ok ? ul_work_model(c, c->arg[0]) : NULL;
+	ok = job.model && s->make(&job, &c->err);
 	if (ok && rows.n == 0)
 		ok = ul_fail(&c->err, "the source \"%s\" found nothing to forget", s->name);
 	ok = ok && write_rows(c, &rows, o->output);
@@ -58,6 +63,9 @@ static int run(ul_cli *c, const void *given)
 		else if (!c->quiet)
 			printf("%s: %d rows\n", o->output, rows.n);
 	}
+	if (s->end)
+		s->end(config);
+	ul_annotator_free(job.annotator);
 	json_decref(job.summary);
 	ul_dataset_release(&rows);
 	ul_model_free(job.model);

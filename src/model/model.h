@@ -176,6 +176,9 @@ ul_model *ul_model_clone(const ul_model *m, ul_err *err);
 bool ul_model_hash(ul_model *m, ul_err *err);
 const char *ul_model_resolve(const char *path, ul_arena *a, ul_err *err); /* run folder, org/name in the local cache -> directory or .gguf */
 char *ul_model_adapter_of(const char *path, ul_arena *a); /* a run folder that holds only an adapter: its path, else NULL */
+/* Calls visit for every file that opening `path` may read, and for the folders they lie in; what is not there is left to the opening. */
+typedef bool (*ul_path_fn)(void *ud, const char *path, bool folder);
+bool ul_model_paths(const char *path, ul_path_fn visit, void *ud, ul_err *err);
 const char *ul_model_base_of(const char *run, ul_arena *a, ul_err *err); /* the model such a folder's run.json says it stands on */
 json_t *ul_model_preset(const char *name, int vocab, ul_err *err); /* "neox-tiny", "llama-tiny", "pythia-70m", … as a config.json */
 ul_param *ul_model_param(const ul_model *m, const char *name); /* by Hugging Face name, NULL = none */

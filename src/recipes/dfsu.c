@@ -18,6 +18,7 @@ static const ul_setting settings[] = {
         {"epochs", "6"},
         {"lr", "1e-3"},
         {"batch", "16"},
+        {"data-free", "yes"},
         {0},
 };
 

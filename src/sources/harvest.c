@@ -77,9 +77,9 @@ static double certainty(const ul_harvest *h, const ul_draw *d, const ul_gen *g, 
 }
 
 /* Recognises personal data; those the model was sure of, and has not said before, make the text worth having. */
-static void recognise(ul_harvest *h, const ul_draw *d, const ul_gen *g, struct text *t)
+static bool recognise(ul_harvest *h, const ul_draw *d, const ul_gen *g, struct text *t, ul_err *err)
 {
-	t->n = ul_recognise(t->s.data, t->s.len, h->types, h->names, t->f, UL_ROW_FINDINGS);
+	t->n = ul_annotate(h->j->annotator, t->s.data, t->s.len, h->types, h->names, t->f, UL_ROW_FINDINGS, err);
 	for (int i = 0; i < t->n; i++) {
 		const ul_finding *f = &t->f[i];
 		if (f->type == UL_PII_NAME || certainty(h, d, g, t, f) < log(h->c->sure))
@@ -87,6 +87,7 @@ static void recognise(ul_harvest *h, const ul_draw *d, const ul_gen *g, struct t
 		t->sure++;
 		t->fresh += ul_seen_add(&h->data, ul_digest(t->s.data + f->start, f->end - f->start) + (uint64_t)f->type);
 	}
+	return t->n >= 0;
 }
 
 /* Names in a text are to be asked for. What stands in front of one, from the beginning of its line, is a head for others. */
@@ -211,10 +212,10 @@ bool ul_harvest_take(ul_harvest *h, const ul_draw *d, const ul_gen *g, int *fres
 	h->drawn++;
 	h->tokens += g->n;
 	if (ok && t.s.len) {
-		recognise(h, d, g, &t);
+		ok = recognise(h, d, g, &t, err);
 		h->pool.at[d->opening].fresh += t.fresh;
 		*fresh += t.fresh;
-		ok = keep(h, d, g, &t, err) && (t.sure == 0 || learn(h, d, &t, err));
+		ok = ok && keep(h, d, g, &t, err) && (t.sure == 0 || learn(h, d, &t, err));
 	}
 	ul_buf_release(&t.s);
 	return ok;
@@ -232,7 +233,9 @@ static bool mask_names(ul_harvest *h, ul_err *err)
 			ok = ul_gazetteer_add(h->names, UL_PII_NAME, h->pool.name[i]) || ul_nomem(err, 64);
 	for (int i = 0; ok && i < h->rows; i++) {
 		const char *text = ul_json_str(h->row[i].record, "text");
-		int n = ul_recognise(text, strlen(text), h->types ? h->types | 1u << UL_PII_NAME : 0, h->names, f, UL_ROW_FINDINGS);
+		int n = ul_annotate(h->j->annotator, text, strlen(text), h->types ? h->types | 1u << UL_PII_NAME : 0, h->names, f, UL_ROW_FINDINGS, err);
+		if (n < 0)
+			return false;
 		json_object_set_new(h->row[i].record, "spans", ul_spans_json(text, f, n));
 		json_object_set_new(json_object_get(h->row[i].record, "source"), "types", ul_types_json(f, n));
 	}

@@ -5,6 +5,7 @@
 #define UL_SOURCE_H
 
 #include "base/option.h"
+#include "data/annotator.h"
 #include "data/data.h"
 #include "model/generate.h"
 
@@ -13,6 +14,7 @@ typedef struct ul_source_job {
 	const void *config; /* of the source */
 	uint64_t seed;
 	const char *subjects; /* file of names the source is limited to, or NULL */
+	ul_annotator *annotator; /* marks personal data beside the recognisers (ul_annotate), or NULL */
 	const ul_progress *progress;
 	ul_dataset *out; /* rows are added with ul_dataset_add; each record carries "source": {provenance} */
 	json_t *summary; /* an object for run.json: counts, what was dropped and why */
@@ -22,6 +24,8 @@ typedef struct ul_source {
 	const char *name, *title, *paper, *notes;
 	size_t config;
 	const ul_opt *opts;
+	bool (*prepare)(void *config, ul_err *err); /* optional: starts commands, before the process may confine itself and the model is opened */
+	void (*end)(void *config); /* optional: ends them */
 	bool (*make)(ul_source_job *j, ul_err *err);
 } ul_source;
 extern const ul_source *const ul_sources[]; /* generated registry, NULL-terminated */
