@@ -3,6 +3,7 @@
 #            make demo       a small world, two requests, one report; MODEL=smollm2 or MODEL=path: the same with a real model
 #            make docs       the pages and tables that the program writes about itself
 #            make check      layers, format, static analysis, commands in documents
+#            make reproduce-mpu  what the noise of MPU costs, eight algorithms (an hour)
 #            make phenomena  what the literature says must happen on a synthetic world, measured (minutes)
 #            make reproduce-dfsu   data-free unlearning by inversion and its ablations, one table (an hour; SHORT=1: a minute, for CI)
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
@@ -221,4 +222,6 @@ phenomena: $(B)/unlearn
 	@tests/phenomena/run $(B)
 reproduce-dfsu: $(B)/unlearn
 	@tools/reproduce-dfsu $(B)
-.PHONY: all clean docs demo phenomena test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench reproduce-dfsu
+reproduce-mpu: $(B)/unlearn
+	@tools/reproduce-mpu $(B)
+.PHONY: all clean docs demo phenomena test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench reproduce-dfsu reproduce-mpu
