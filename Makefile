@@ -6,6 +6,7 @@
 #            make reproduce-mpu  what the noise of MPU costs, eight algorithms (an hour)
 #            make phenomena  what the literature says must happen on a synthetic world, measured (minutes)
 #            make reproduce-dfsu   data-free unlearning by inversion and its ablations, one table (an hour; SHORT=1: a minute, for CI)
+#            make reproduce-reveal   Reveal and Release on two skills of a small model; SIZE=full for three seeds and entities
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
 #            make bench      how fast, beside PyTorch on the same work (minutes; THREADS=1 ROUNDS=3 MODEL=path)
 #            make interop    exports opened by transformers, peft and llama.cpp
@@ -15,7 +16,7 @@
 , := ,
 B       := build$(if $(SAN),/san)
 CC      ?= gcc
-PKG     := jansson libutf8proc libcrypto zlib
+PKG     := jansson libutf8proc libcrypto zlib lapacke
 OPT     ?= -O2
 Q       := $(if $(V),,@)
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
@@ -50,7 +51,7 @@ $(B)/obj/%.o: src/%.c Makefile
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The registry of plug-ins is generated from the files themselves: there is no second list.
-PLUGINS := $(wildcard src/methods/*.c src/sources/*.c src/recipes/*.c src/audits/*.c src/model/arch/*.c)
+PLUGINS := $(wildcard src/methods/*.c src/sources/*.c src/scorers/*.c src/recipes/*.c src/audits/*.c src/model/arch/*.c)
 $(B)/gen/registry.c: tools/registry $(PLUGINS)
 	@mkdir -p $(@D)
 	tools/registry lib > $@.tmp && mv $@.tmp $@
@@ -217,11 +218,14 @@ bench: $(B)/unlearn
 clean:
 	rm -rf build
 MODEL ?=
+SIZE  ?= short
 # Slow, and worth it before a release: docs/phenomena.md holds what it measured.
+reproduce-reveal: $(B)/unlearn
+	@tools/reproduce-reveal $(B) $(SIZE)
 phenomena: $(B)/unlearn
 	@tests/phenomena/run $(B)
 reproduce-dfsu: $(B)/unlearn
 	@tools/reproduce-dfsu $(B)
 reproduce-mpu: $(B)/unlearn
 	@tools/reproduce-mpu $(B)
-.PHONY: all clean docs demo phenomena test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench reproduce-dfsu reproduce-mpu
+.PHONY: all clean docs demo phenomena reproduce-reveal test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench reproduce-dfsu reproduce-mpu

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 /* run.json goes first: without it a folder is no result. */
-static const char *const ours[] = {"run.json", "model", "adapter", "state", "best.safetensors", "best.safetensors.part", "journal.jsonl", "rows", "forget.jsonl", "retain.jsonl", "scores.json", "scores.jsonl", "report.html"};
+static const char *const ours[] = {"run.json", "model", "adapter", "state", "best.safetensors", "best.safetensors.part", "journal.jsonl", "rows", "forget.jsonl", "retain.jsonl", "revealed.jsonl", "scores.json", "scores.jsonl", "report.html"};
 enum { OURS = sizeof ours / sizeof ours[0] };
 
 static bool is_empty(const char *dir)
@@ -171,7 +171,7 @@ bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
 	ul_stage_sweep(dir);
 	/* Of a finished run only a state that was left behind: its forget.jsonl was kept on request. */
 	ok = ok && remove_entry(dir, "state", removed, err) && remove_entry(dir, "rows", removed, err) && remove_entry(dir, "best.safetensors", removed, err) && remove_entry(dir, "best.safetensors.part", removed, err);
-	ok = ok && (done || (remove_entry(dir, "forget.jsonl", removed, err) && remove_entry(dir, "retain.jsonl", removed, err)));
+	ok = ok && (done || (remove_entry(dir, "forget.jsonl", removed, err) && remove_entry(dir, "retain.jsonl", removed, err) && remove_entry(dir, "revealed.jsonl", removed, err)));
 	ul_arena_release(&a);
 	return ok;
 }

@@ -169,14 +169,49 @@ static bool make_forget(ul_job *j, const ul_progress *p, ul_err *err)
 		return found;
 	}
 	ul_source_job job = {.model = j->run.model, .config = j->source_config, .seed = (uint64_t)j->run.train.seed, .subjects = j->cfg.subjects, .annotator = j->annotator, .progress = p, .out = &j->data[UL_FORGET], .summary = j->summary};
-	if (!j->source->make(&job, err)) {
+	if (!ul_source_make(j->source, &job, err)) {
 		return false;
-	}
-	if (j->data[UL_FORGET].n == 0) {
-		return ul_fail(err, "the source \"%s\" found no row to forget", j->source->name);
 	}
 	j->run.data[UL_FORGET] = &j->data[UL_FORGET];
 	return !path || ul_rows_hide(j, &j->data[UL_FORGET], path, err);
+}
+
+/* The file of the first rows stays as it is, since a resumed run begins with them; later ones are kept beside it, on request. */
+static bool keep_renewed(ul_job *j, const ul_dataset *rows, int round, ul_err *err)
+{
+	ul_buf text = {0};
+	const char *path = ul_path_join(&j->arena, j->run.dir, "revealed.jsonl");
+	bool ok = path ? true : ul_nomem(err, 64);
+	ok = ok && (round <= 1 || !ul_file_exists(path) || ul_file_read(&text, path, (size_t)1 << 31, err));
+	for (int i = 0; ok && i < rows->n; i++) {
+		ok = ul_json_line(&text, rows->row[i].json) || ul_nomem(err, text.len);
+	}
+	ok = ok && ul_file_write(path, text.data ? text.data : "", text.len, err);
+	ul_buf_release(&text);
+	return ok;
+}
+
+static bool renew(ul_run *r, int round, double *relevance, ul_err *err)
+{
+	ul_job *j = (ul_job *)r;
+	ul_dataset rows = {0};
+	ul_source_job job = {.model = r->model, .config = j->source_config, .seed = (uint64_t)r->train.seed + (uint64_t)round, .subjects = j->cfg.subjects, .annotator = j->annotator, .progress = r->progress, .out = &rows, .summary = json_object()};
+	bool ok = j->source->make(&job, err) && (!j->cfg.keep_data || !r->dir || keep_renewed(j, &rows, round, err));
+	if (!ok) {
+		ul_dataset_release(&rows);
+		json_decref(job.summary);
+		return false;
+	}
+	const json_t *said = json_object_get(job.summary, "relevance");
+	*relevance = json_is_number(said) ? json_number_value(said) : NAN;
+	json_object_set_new(job.summary, "rows", json_integer(rows.n));
+	if (!json_object_get(j->summary, "again")) {
+		json_object_set_new(j->summary, "again", json_array());
+	}
+	json_array_append_new(json_object_get(j->summary, "again"), job.summary);
+	ul_dataset_release(&j->data[UL_FORGET]);
+	j->data[UL_FORGET] = rows;
+	return true;
 }
 
 static bool make_retain(ul_job *j, const ul_progress *p, ul_err *err)
@@ -300,6 +335,7 @@ static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
 	strftime(j->started, sizeof j->started, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
 	r->progress = progress;
 	r->origin = j->origin;
+	r->renew = j->source ? renew : NULL;
 	j->begun = true;
 	if (r->model->adapter) {
 		j->had_adapter = true;
@@ -312,6 +348,8 @@ static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
 	}
 	bool ok = make_rows(j, progress, err);
 	if (ok) {
+		const json_t *said = json_object_get(j->summary, "relevance");
+		r->relevance = json_is_number(said) ? json_number_value(said) : NAN;
 		note_overlap(j, progress);
 		ok = ul_loop_begin(r, err) && ul_watch_begin(j, err);
 	}

@@ -1,10 +1,11 @@
 /*
- * cmd_list.c: methods, sources, recipes, audits, archs. A list of what there is, or everything about one of them, from the registries;
+ * cmd_list.c: methods, sources, scorers, recipes, audits, archs. A list of what there is, or everything about one of them, from the registries;
  * --markdown writes the tables of the documentation.
  */
 #include "audits/audit.h"
 #include "cli/cli.h"
 #include "recipes/recipe.h"
+#include "scorers/scorer.h"
 #include "sources/source.h"
 #include "train/train.h"
 
@@ -81,6 +82,20 @@ static item source_get(int i)
 	return (item){s->name, s->title, s->paper, s->notes, s->opts, NULL, json_object()};
 }
 
+static int scorer_count(void)
+{
+	int n = 0;
+	while (ul_scorers[n])
+		n++;
+	return n;
+}
+
+static item scorer_get(int i)
+{
+	const ul_scorer *s = ul_scorers[i];
+	return (item){s->name, s->title, s->paper, s->notes, NULL, NULL, json_pack("{s:s}", "argument", s->arg ? s->arg : "")};
+}
+
 static int recipe_count(void)
 {
 	int n = 0;
@@ -130,7 +145,7 @@ static item arch_get(int i)
 	return (item){.name = a->name, .more = more};
 }
 
-static const kind methods = {"method", method_count, method_get}, sources = {"source", source_count, source_get}, recipes = {"recipe", recipe_count, recipe_get},
+static const kind methods = {"method", method_count, method_get}, sources = {"source", source_count, source_get}, scorers = {"scorer", scorer_count, scorer_get}, recipes = {"recipe", recipe_count, recipe_get},
                   audits = {"audit", audit_count, audit_get}, archs = {"architecture", arch_count, arch_get};
 
 /* ---- writing ---- */
@@ -344,6 +359,11 @@ static int run_sources(ul_cli *c, const void *config)
 	return show(c, &sources, config);
 }
 
+static int run_scorers(ul_cli *c, const void *config)
+{
+	return show(c, &scorers, config);
+}
+
 static int run_recipes(ul_cli *c, const void *config)
 {
 	return show(c, &recipes, config);
@@ -366,6 +386,7 @@ static int run_archs(ul_cli *c, const void *config)
 	}
 const ul_verb ul_verb_methods = LIST(methods, "the ways to forget there are, and every option of NAME");
 const ul_verb ul_verb_sources = LIST(sources, "the ways to obtain forget data, and every option of NAME");
+const ul_verb ul_verb_scorers = LIST(scorers, "what says how much a text is what a source looks for, and what NAME takes");
 const ul_verb ul_verb_recipes = LIST(recipes, "the combinations of options that have a name, and what NAME sets");
 const ul_verb ul_verb_audits = LIST(audits, "the numbers an audit reports, and what NAME means");
 const ul_verb ul_verb_archs = LIST(archs, "the model architectures that open, and what NAME covers");

@@ -50,9 +50,7 @@ static int run(ul_cli *c, const void *given)
 	ul_source_job job = {.config = config, .seed = (uint64_t)c->seed, .subjects = o->subjects, .progress = &c->progress, .out = &rows, .summary = json_object()};
 	bool ok = (!s->prepare || s->prepare(config, &c->err)) && (!o->annotator || (job.annotator = ul_annotator_start(o->annotator, o->annotator_seconds, &c->err)));
 	job.model = ok ? ul_work_model(c, c->arg[0]) : NULL;
-	ok = job.model && s->make(&job, &c->err);
-	if (ok && rows.n == 0)
-		ok = ul_fail(&c->err, "the source \"%s\" found nothing to forget", s->name);
+	ok = job.model && ul_source_make(s, &job, &c->err);
 	ok = ok && write_rows(c, &rows, o->output);
 	if (ok) {
 		json_object_set_new(job.summary, "source", json_string(s->name));

@@ -11,7 +11,7 @@ static const char head[] =
         "\n"
         "usage: unlearn VERB [MODEL] [--option value]...\n"
         "       unlearn help VERB      every option of VERB with its default and range\n"
-        "       unlearn methods NAME   every option of a method (also: sources, recipes, audits, archs)\n"
+        "       unlearn methods NAME   every option of a method (also: sources, scorers, recipes, audits, archs)\n"
         "       unlearn --version\n"
         "\n"
         "MODEL is a Hugging Face directory, a .gguf file, a run folder, or org/name in the local cache.\n"

@@ -25,3 +25,14 @@ const ul_source *ul_source_find(const char *name, ul_err *err)
 		ul_hint(err, "`unlearn sources` lists them");
 	return NULL;
 }
+
+bool ul_source_make(const ul_source *s, ul_source_job *j, ul_err *err)
+{
+	const char *why;
+	if (!s->make(j, err))
+		return false;
+	why = j->summary ? ul_json_str(j->summary, "nothing") : NULL;
+	if (j->out->n == 0)
+		return why ? ul_fail(err, "%s", why) : ul_fail(err, "the source \"%s\" found no row to forget", s->name);
+	return true;
+}

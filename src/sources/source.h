@@ -30,5 +30,7 @@ typedef struct ul_source {
 } ul_source;
 extern const ul_source *const ul_sources[]; /* generated registry, NULL-terminated */
 const ul_source *ul_source_find(const char *name, ul_err *err);
+/* Makes the rows; none at all is a failure, in the words of the source where its summary has some under "nothing". */
+bool ul_source_make(const ul_source *s, ul_source_job *j, ul_err *err);
 
 #endif

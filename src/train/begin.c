@@ -89,7 +89,7 @@ static ul_data_config data_config(const ul_run *r)
 	return c;
 }
 
-static bool tokenize(ul_run *r, ul_dataset *d, const char *what, ul_err *err)
+bool ul_loop_tokenize(ul_run *r, ul_dataset *d, const char *what, ul_err *err)
 {
 	ul_data_config c = data_config(r);
 	if (!ul_dataset_tokenize(d, r->model, &c, err)) {
@@ -123,7 +123,7 @@ static bool prepare_data(ul_run *r, ul_err *err)
 		return ul_fail(err, "%d alternative rows for %d forget rows: one each is wanted", r->data[UL_ALT]->n, r->data[UL_FORGET]->n);
 	}
 	for (int s = 0; s < UL_STREAMS; s++) {
-		if (r->data[s] && !tokenize(r, r->data[s], what[s], err)) {
+		if (r->data[s] && !ul_loop_tokenize(r, r->data[s], what[s], err)) {
 			return false;
 		}
 	}
@@ -154,7 +154,7 @@ static bool read_eval(ul_run *r, ul_err *err)
 	if (!r->eval) {
 		return ul_nomem(err, sizeof *r->eval);
 	}
-	return ul_dataset_read(r->eval, r->train.eval, &c, err) && tokenize(r, r->eval, "evaluation", err);
+	return ul_dataset_read(r->eval, r->train.eval, &c, err) && ul_loop_tokenize(r, r->eval, "evaluation", err);
 }
 
 /* ---- order and length ---- */

@@ -77,6 +77,16 @@ bool ul_journal_step(ul_run *r, double seconds, ul_err *err)
 	return put(r, line, err);
 }
 
+bool ul_journal_note(ul_run *r, json_t *line, ul_err *err)
+{
+	if (!r->dir) {
+		json_decref(line);
+		return true;
+	}
+	json_object_set_new(line, "step", json_integer(r->step));
+	return put(r, line, err);
+}
+
 bool ul_journal_eval(ul_run *r, double nll, int64_t tokens, ul_err *err)
 {
 	if (!r->dir) {

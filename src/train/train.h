@@ -110,6 +110,10 @@ struct ul_run {
 	bool (*watch)(ul_run *r, bool *end, ul_err *err); /* asked at every evaluation point whether the run shall end; or NULL */
 	const char *dir; /* where journal and state go, NULL = nowhere */
 	const ul_progress *progress;
+	/* Forget rows are made again, by their source, from the model as it is now; *relevance: how much of what it looks for the model still
+	 * says, NAN where the source does not measure that. No row at all is no failure. NULL when the rows came from a file. */
+	bool (*renew)(ul_run *r, int round, double *relevance, ul_err *err);
+	double relevance; /* of the rows it began with, or NAN */
 	json_t *origin; /* what to start again from, kept beside the state; borrowed, or NULL */
 	FILE *journal;
 };
@@ -154,6 +158,8 @@ bool ul_loop_step(ul_run *r, ul_err *err);
 bool ul_loop_run(ul_run *r, bool *stopped, ul_err *err);
 void ul_loop_end(ul_run *r);
 /* Packs the given rows as the batch of a stream, with the totals of that batch: what tests and closed-form methods use. */
+/* Rows that came after the beginning, as the others were: what a method with rows of its own calls before it scores them. */
+bool ul_loop_tokenize(ul_run *r, ul_dataset *d, const char *what, ul_err *err);
 bool ul_loop_pack(ul_run *r, enum ul_stream s, const int *item, int n, ul_err *err);
 /* select.c: parameters that this run trains, into r->param, gradients allocated. */
 bool ul_select_params(ul_run *r, ul_err *err);
@@ -163,6 +169,7 @@ int ul_param_layer(const ul_param *p); /* number of its block, -1 = outside the 
 bool ul_refusals_make(ul_run *r, ul_err *err);
 /* journal.c: opened at the first line, when lines of steps that a resumed run makes again are dropped */
 bool ul_journal_step(ul_run *r, double seconds, ul_err *err);
+bool ul_journal_note(ul_run *r, json_t *line, ul_err *err); /* a line of a method's own, with "step" added; takes the reference */
 bool ul_journal_eval(ul_run *r, double nll, int64_t tokens, ul_err *err);
 
 /* ---- optimisers: one file each under optim/ ---- */

@@ -52,7 +52,7 @@ test_help__version() {
 
 # Every name a list gives can be asked about, in words, JSON and Markdown.
 test_help__lists_say_everything() {
-	for kind in methods sources recipes audits archs; do
+	for kind in methods sources scorers recipes audits archs; do
 		exits 0 "$U" $kind
 		names=$("$U" $kind --names)
 		[ -n "$names" ] || fail "there are no $kind"
