@@ -215,7 +215,7 @@ static int64_t step_tokens(const ul_run *r)
 
 static bool steps(ul_bench *b, ul_run *r, ul_bench_result *out)
 {
-	struct timed t[MOST_STEPS];
+	struct timed t[MOST_STEPS] = {0};
 	int n = (int)b->o->steps;
 	for (int i = -1; i < n; i++) { /* the first step touches memory and is not counted */
 		clear();
@@ -277,7 +277,7 @@ bool ul_bench_unlearn(ul_bench *b, ul_bench_result *r)
 
 bool ul_bench_score(ul_bench *b, ul_bench_result *r)
 {
-	struct timed t[MOST_STEPS];
+	struct timed t[MOST_STEPS] = {0};
 	int n = (int)b->o->steps;
 	peak_from_now();
 	for (int i = -1; i < n; i++) {
@@ -313,7 +313,7 @@ static bool count_token(void *ud, int prompt, int sample, int id)
 static bool decode(ul_bench *b, int batch, ul_bench_result *r)
 {
 	enum { PROMPT = 16 };
-	struct timed t[MOST_STEPS];
+	struct timed t[MOST_STEPS] = {0};
 	int ids[PROMPT], n = (int)b->o->steps;
 	ul_ids prompt[64];
 	for (int i = 0; i < PROMPT; i++)

@@ -101,7 +101,7 @@ ul_inventor *ul_inventor_new(const ul_dataset *d, ul_err *err)
 			const char *text = piece(&v->arena, content(r) + start, end - start);
 			if (!text || !*text || end - start > LONGEST || is_name(&r->spots[k]))
 				continue;
-			v->value[v->values++] = (struct value){i, r->spots[k].type, text, end - start};
+			v->value[v->values++] = (struct value){i, r->spots[k].type ? r->spots[k].type : "", text, end - start};
 			ul_seen_add(&v->known, ul_digest(text, end - start));
 		}
 	}
@@ -171,14 +171,14 @@ static bool same_shape(const char *a, size_t n, const struct value *b)
 static void new_digits(const ul_inventor *v, ul_rng *r, const char *type, char *s, bool loose)
 {
 	size_t n = strlen(s), last = n;
-	char drawn[LONGEST + 1];
+	char drawn[LONGEST + 1] = {0};
 	for (int seen = 0; last > 0 && seen < 3; last--)
 		seen += isdigit((unsigned char)s[last - 1]) != 0;
 	for (size_t i = 0; i < n; i++) {
 		int among = 0;
 		drawn[i] = s[i];
 		for (int k = 0; isdigit((unsigned char)s[i]) && k < v->values; k++)
-			if (v->value[k].type && !strcmp(v->value[k].type, type) && same_shape(s, n, &v->value[k]) && ul_rng_below(r, (uint32_t)++among) == 0)
+			if (!strcmp(v->value[k].type, type) && same_shape(s, n, &v->value[k]) && ul_rng_below(r, (uint32_t)++among) == 0)
 				drawn[i] = v->value[k].text[i];
 		if (loose && i >= last && isdigit((unsigned char)s[i]))
 			drawn[i] = (char)('0' + ul_rng_below(r, 10));
@@ -267,12 +267,12 @@ static bool rewrite(const ul_inventor *v, ul_rng *r, int row, const char *name, 
 		ul_buf_release(&gap);
 		memcpy(between, text + start, end - start);
 		between[end - start] = '\0';
-		struct value was = {row, x->spots[k].type, between, end - start};
+		struct value was = {row, x->spots[k].type ? x->spots[k].type : "", between, end - start};
 		if (!new_value(v, r, &was, name, fresh))
 			return false;
 		int first = points(out->data ? out->data : "", out->len);
 		ul_buf_add(out, fresh, strlen(fresh));
-		json_array_append_new(spans, json_pack("{s:i, s:i, s:s}", "start", first, "end", first + points(fresh, strlen(fresh)), "type", x->spots[k].type));
+		json_array_append_new(spans, json_pack("{s:i, s:i, s:s}", "start", first, "end", first + points(fresh, strlen(fresh)), "type", was.type));
 		at = end;
 	}
 	rename_all(text + at, old, name, out);

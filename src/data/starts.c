@@ -143,6 +143,7 @@ static int starts(const ul_model *m, int out[3])
 {
 	const int all[3] = {ul_tok_bos(m->tok), ul_tok_eos(m->tok), ul_tok_id(m->tok, "<|endoftext|>")};
 	int n = 0;
+	out[0] = out[1] = out[2] = -1;
 	for (int i = 0; i < 3; i++) {
 		bool there = all[i] < 0;
 		for (int k = 0; k < n; k++)

@@ -89,7 +89,7 @@ static bool get_listing(joined *j, int copy, ul_net_list *l, ul_err *err)
 	          ul_net_link_ask(j->link, &(ul_net_ask){.method = "GET", .path = url, .limit = ul_net_list_limit(any_size)}, &r, err) && (r.status == 200 || refused(j, &r, err)) &&
 	          ul_net_list_parse(l, r.text.data ? r.text.data : "", r.text.len, any_size, err);
 	/* Another listing than the one the part belongs to: the part is of no use. */
-	if (ok && (!ul_file_exists(path) || !ul_file_read(&old, path, ul_net_list_limit(any_size), NULL) || old.len != r.text.len || memcmp(old.data, r.text.data, old.len) != 0))
+	if (ok && (!r.text.data || !ul_file_exists(path) || !ul_file_read(&old, path, ul_net_list_limit(any_size), NULL) || old.len != r.text.len || (old.len && memcmp(old.data, r.text.data, old.len) != 0)))
 		ok = ul_remove_tree(part, err) && ul_file_write(path, r.text.data, r.text.len, err);
 	if (!ok)
 		ul_net_list_release(l);

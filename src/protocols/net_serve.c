@@ -254,7 +254,7 @@ static int open_socket(const char *where, ul_err *err)
 
 static int port_of(int fd)
 {
-	struct sockaddr_storage a;
+	struct sockaddr_storage a = {0};
 	socklen_t n = sizeof a;
 	if (getsockname(fd, (struct sockaddr *)&a, &n) != 0)
 		return 0;

@@ -103,7 +103,7 @@ bool ul_loop_tokenize(ul_run *r, ul_dataset *d, const char *what, ul_err *err)
 
 static bool has_spans(const ul_dataset *d)
 {
-	for (int i = 0; i < d->n; i++) {
+	for (int i = 0; d && i < d->n; i++) {
 		for (int t = 1; t < d->row[i].n; t++) {
 			if (d->row[i].flags[t] & UL_ROW_SPAN) {
 				return true;

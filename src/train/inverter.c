@@ -254,7 +254,7 @@ ul_inverter *ul_inverter_new(ul_model *target, const ul_inverter_config *c, ul_e
 		ok = ul_fail(err, "the inverter's context of %d tokens does not hold %lld soft rows and a text of %lld", v->model->cfg.context, (long long)c->groups, (long long)c->length);
 	}
 	ok = ok && ul_tok_encode(v->model->tok, "", 0, -1, false, &v->front, err) && make_tables(v, err) && make_projection(v, err) && choose_params(v, err);
-	while (v->front.n && v->front.id[v->front.n - 1] == ul_tok_eos(v->model->tok) && ul_tok_eos(v->model->tok) != ul_tok_bos(v->model->tok)) {
+	while (ok && v->front.n && v->front.id[v->front.n - 1] == ul_tok_eos(v->model->tok) && ul_tok_eos(v->model->tok) != ul_tok_bos(v->model->tok)) {
 		v->front.n--; /* what stands behind a text */
 	}
 	if (ok) {
