@@ -254,11 +254,10 @@ static int open_socket(const char *where, ul_err *err)
 
 static int port_of(int fd)
 {
-	struct sockaddr_storage a = {0};
+	struct sockaddr_in6 a; /* the larger of the two; both keep the port at the same place */
 	socklen_t n = sizeof a;
-	if (getsockname(fd, (struct sockaddr *)&a, &n) != 0)
-		return 0;
-	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
+	memset(&a, 0, sizeof a);
+	return getsockname(fd, (struct sockaddr *)&a, &n) == 0 ? ntohs(a.sin6_port) : 0;
 }
 
 static bool read_pem(const char *dir, const char *file, ul_buf *out, ul_err *err)
