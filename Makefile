@@ -16,14 +16,16 @@
 , := ,
 B       := build$(if $(SAN),/san)
 CC      ?= gcc
-PKG     := jansson libutf8proc libcrypto zlib lapacke
+PKG     := jansson libutf8proc libcrypto zlib
+# Their pkg-config files ask for a Fortran library when linked statically; the shared BLAS brings what it needs.
+MATH    := $(shell pkg-config --libs lapacke openblas 2>/dev/null || echo -llapacke -lopenblas)
 OPT     ?= -O2
 Q       := $(if $(V),,@)
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
 SANFLAG := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 NETPKG  := libmicrohttpd gnutls libcurl sqlite3
-DEPINC  := $(shell pkg-config --cflags $(PKG) $(NETPKG) 2>/dev/null) $(shell pkg-config --cflags openblas 2>/dev/null)
-DEPLIB  := $(shell pkg-config --libs $(PKG) 2>/dev/null) $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -lm
+DEPINC  := $(shell pkg-config --cflags $(PKG) $(NETPKG) 2>/dev/null) $(shell pkg-config --cflags lapacke openblas 2>/dev/null)
+DEPLIB  := $(shell pkg-config --libs $(PKG) 2>/dev/null) $(MATH) -lm
 NETLIB  := $(shell pkg-config --libs $(NETPKG) 2>/dev/null) -lpthread
 INCLUDE := -Iinclude -Isrc -I$(B)/gen
 CFLAGS  += -std=c17 -D_GNU_SOURCE $(OPT) -g -fopenmp -fno-math-errno -fPIC $(SANFLAG) $(WARN) $(INCLUDE) $(DEPINC)
@@ -128,7 +130,7 @@ install: $(B)/unlearn $(B)/libunlearn.a $(B)/libunlearn.so
 	ln -sf libunlearn.so.$(VERSION) $(INST)/lib/$(SONAME)
 	ln -sf $(SONAME) $(INST)/lib/libunlearn.so
 	install -m 644 include/unlearn.h $(INST)/include/unlearn.h
-	@printf 'prefix=%s\nlibdir=$${prefix}/lib\nincludedir=$${prefix}/include\n\nName: unlearn\nDescription: makes a language model forget and measures whether it did\nVersion: %s\nLibs: -L$${libdir} -lunlearn\nRequires.private: %s\nLibs.private: $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas) -lm -fopenmp\nCflags: -I$${includedir}\n' \
+	@printf 'prefix=%s\nlibdir=$${prefix}/lib\nincludedir=$${prefix}/include\n\nName: unlearn\nDescription: makes a language model forget and measures whether it did\nVersion: %s\nLibs: -L$${libdir} -lunlearn\nRequires.private: %s\nLibs.private: $(MATH) -lm -fopenmp\nCflags: -I$${includedir}\n' \
 		'$(abspath $(PREFIX))' '$(VERSION)' '$(PKG)' > $(INST)/lib/pkgconfig/unlearn.pc
 	@$(B)/unlearn help --man > $(MAN)/unlearn.1
 	@for v in $$(sed -nE 's,^extern const ul_verb ul_verb_([a-z0-9_]+);,\1,p' $(B)/gen/verbs.c); do $(B)/unlearn help $$v --man > $(MAN)/unlearn-$$v.1 || exit 1; done
