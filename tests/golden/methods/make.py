@@ -283,6 +283,7 @@ CASES = {
     "rmu_adaptive": ("rmu", {"layer": "1", "adaptive": "2"}, lambda w, r: rmu(w, r, 1, 0, 1, 1, 2)),
     "rmu_executed": ("rmu", {"layer": "2", "compat": "open-unlearning"}, lambda w, r: rmu(w, r, 2, 2, 1, 1, 0, True)),
     "task_arithmetic": ("task-arithmetic", {}, lambda w, r: nll(w, FORGET)),
+    "release": ("release", {}, lambda w, r: nll(w, FORGET)),
 }
 
 
