@@ -23,7 +23,7 @@ static const ul_setting settings[] = {
 const ul_recipe ul_recipe_by_name = {
         .name = "by-name",
         .title = "forget the people of a list of names, knowing nothing else about them",
-        .notes = "--subjects F is a file of names, one a line. What the model says about them becomes the rows to forget; what it says about others becomes the rows to keep.",
+        .notes = "--subjects F is a file of names, one a line. What the model says about them becomes the rows to forget; texts it writes freely are the rows to keep. The settings are not measured yet.",
         .wants = "subjects",
         .settings = settings,
 };
