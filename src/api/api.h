@@ -59,6 +59,9 @@ typedef struct ul_job {
 /* A run of plain fine-tuning; the counterpart of ul_run_new. */
 ul_run *ul_train_new(ul_model *m, const ul_setting *settings, size_t n, ul_err *err);
 
+/* ul_model_save, in the place of the model that lies there if `force`: that one goes only when the new one is whole. */
+bool ul_model_put(ul_model *m, const char *dir, bool force, ul_err *err);
+
 /* init.c: a model of random weights, with the tokenizer of `tokenizer` or one learnt from `data`. */
 ul_model *ul_model_init(const ul_job_config *c, const char *map, uint64_t seed, ul_err *err);
 

@@ -1,7 +1,7 @@
 /*
  * model.c: opening and saving a model for users of the library.
  */
-#include "base/file.h"
+#include "api/api.h"
 #include "model/lora.h"
 
 /* The adapters of a run folder, which may stand on another run folder: the lowest first. ul_model_resolve has bounded the depth. */
@@ -35,8 +35,13 @@ ul_model *ul_model_open(const char *path, const char *adapter, ul_err *err)
 /* In float32: what training moved may be smaller than a step of the dtype the model came in. */
 bool ul_model_save(ul_model *m, const char *dir, ul_err *err)
 {
+	return ul_model_put(m, dir, false, err);
+}
+
+bool ul_model_put(ul_model *m, const char *dir, bool force, ul_err *err)
+{
 	ul_stage s;
-	if (!ul_stage_begin(&s, dir, false, err))
+	if (!ul_stage_begin(&s, dir, force, err))
 		return false;
 	if (ul_model_write(m, s.dir, UL_SAVE_F32, err) && ul_stage_commit(&s, err))
 		return true;

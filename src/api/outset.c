@@ -63,6 +63,9 @@ static bool add_named(struct list *l)
 		if (!strcmp(key, "output") || !strcmp(key, "resume")) {
 			continue;
 		}
+		if (!strcmp(key, "cache") && *value && !ul_is_dir(value) && !ul_mkdirs(value, l->err)) { /* only what is there can be granted */
+			return false;
+		}
 		if (ul_is_dir(value)) {
 			ok = !strcmp(key, "cache") ? add(l, UL_GRANT_TREE, value) : ul_model_paths(value, visit, l, l->err);
 		} else if (ul_file_exists(value)) {

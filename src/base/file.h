@@ -21,6 +21,9 @@ bool ul_path_inside(const char *dir, const char *path); /* path is dir or lies b
 /* An output must be no input and hold none: fails when `input` (NULL or absent is fine) is `output` or lies below it. */
 bool ul_output_apart(const char *output, const char *what, const char *input, ul_err *err);
 bool ul_mkdirs(const char *path, ul_err *err);
+/* A folder that one process at a time works in; `make`: for its owner alone, if it is not there. The descriptor of its lock, which
+ * closing or dying gives back; -1: another has it, or it cannot be had. */
+int ul_dir_lock(const char *dir, bool make, ul_err *err);
 bool ul_remove_tree(const char *path, ul_err *err);
 
 /* One file: written aside (.NAME.ul-XXXXXXXX in the same directory), fsynced, renamed over `path`, directory fsynced. */

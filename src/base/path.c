@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,4 +97,25 @@ bool ul_remove_tree(const char *path, ul_err *err)
 	if (remove_below(AT_FDCWD, path, 0) == 0)
 		return true;
 	return ul_fail(err, "cannot remove %s: %s", path, strerror(errno));
+}
+
+int ul_dir_lock(const char *dir, bool make, ul_err *err)
+{
+	char path[PATH_MAX];
+	int fd = -1;
+	if (make && !ul_file_exists(dir)) {
+		if (!ul_mkdirs(dir, err))
+			return -1;
+		chmod(dir, 0700);
+	}
+	if ((size_t)snprintf(path, sizeof path, "%s/lock", dir) >= sizeof path)
+		ul_fail(err, "the path %.200s is too long", dir);
+	else if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
+		ul_fail(err, "cannot write %s: %s", path, strerror(errno));
+	else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		ul_fail(err, "another process is at work in %s", dir);
+		close(fd);
+		fd = -1;
+	}
+	return fd;
 }

@@ -16,12 +16,12 @@ static const ul_opt opts[] = {
         {0},
 };
 
-static bool write_model(const char *secret, const char *to, ul_err *err)
+static bool write_model(const char *secret, const char *to, bool force, ul_err *err)
 {
 	ul_mpu_names n;
 	bool ok = ul_mpu_server_names(secret, &n, err);
 	ul_model *m = ok ? ul_model_open(n.model, n.adapter, err) : NULL;
-	ok = m && ul_model_save(m, to, err);
+	ok = m && ul_model_put(m, to, force, err);
 	ul_model_free(m);
 	ul_arena_release(&n.arena);
 	return ok;
@@ -39,7 +39,7 @@ static int run(ul_cli *c, const void *given)
 	ok = ok && (o->check || ul_mpu_server_collect(s, c->arg + 1, c->args - 1, &c->err));
 	int round = ok ? s->mpu.round : 0, rounds = ok ? s->mpu.how.rounds : 0;
 	ul_mpu_server_free(s);
-	ok = ok && (o->check || !o->output || write_model(c->arg[0], o->output, &c->err));
+	ok = ok && (o->check || !o->output || write_model(c->arg[0], o->output, c->force, &c->err));
 	if (!ok)
 		return ul_cli_fail(c);
 	if (c->json) {

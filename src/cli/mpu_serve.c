@@ -134,7 +134,7 @@ static int run(ul_cli *c, const void *given)
 	if (o->output && !ul_stage_check(o->output, c->force, &c->err))
 		return ul_cli_fail(c);
 	bool ok = s.state && load(&s, &c->err) && serve(c, o, &s, &stopped);
-	ok = ok && (stopped || !o->output || (load(&s, &c->err) && (!c->force || ul_remove_tree(o->output, &c->err)) && ul_model_save(s.server->mpu.theta, o->output, &c->err)));
+	ok = ok && (stopped || !o->output || (load(&s, &c->err) && ul_model_put(s.server->mpu.theta, o->output, c->force, &c->err)));
 	ul_mpu_server_free(s.server);
 	if (ok && stopped) {
 		ul_fail(&c->err, "stopped before all rounds were over");

@@ -8,6 +8,7 @@
 #include "data/data.h"
 
 #include "base/file.h"
+#include "text/unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,14 +100,6 @@ static enum ul_shape find_shape(const json_t *o, struct keys *k)
 
 /* ---- one record ---- */
 
-static int code_points(const char *s)
-{
-	int n = 0;
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xC0) != 0x80;
-	return n;
-}
-
 static bool get_text(ul_dataset *d, int line, const json_t *o, const char *key, const char **out, ul_err *err)
 {
 	const json_t *v = json_object_get(o, key);
@@ -153,7 +146,7 @@ static bool read_spans(ul_dataset *d, ul_row *r, const char *key, ul_err *err)
 	r->spots = ul_alloc(&d->arena, n * sizeof *r->spots);
 	if (!r->spots)
 		return ul_nomem(err, n * sizeof *r->spots);
-	int length = code_points(text);
+	int length = ul_utf8_length(text, strlen(text));
 	json_array_foreach(list, i, s)
 	{
 		const json_t *from = either(s, "start", "start_position", NULL), *to = either(s, "end", "end_position", NULL);

@@ -12,6 +12,7 @@
 #include "data/data.h"
 
 #include "base/file.h"
+#include "text/unicode.h"
 
 #include <limits.h>
 #include <string.h>
@@ -193,20 +194,11 @@ static bool encode_page(const ul_model *m, const ul_data_config *c, const struct
 
 /* ---- ids to a row ---- */
 
-static size_t byte_of(const char *s, int code_point)
-{
-	const char *at = s;
-	for (; *at; at++)
-		if (((unsigned char)*at & 0xC0) != 0x80 && code_point-- == 0)
-			break;
-	return (size_t)(at - s);
-}
-
 /* Any overlap counts: half a phone number is personal data too. `at` is where the text that spans point into begins. */
 static void mark_spans(ul_row *r, const ul_ids *ids, const char *text, size_t at)
 {
 	for (int s = 0; s < r->spot_n; s++) {
-		long from = (long)(at + byte_of(text, r->spots[s].start)), to = (long)(at + byte_of(text, r->spots[s].end));
+		long from = (long)(at + ul_utf8_offset(text, r->spots[s].start)), to = (long)(at + ul_utf8_offset(text, r->spots[s].end));
 		for (int i = 0; i < r->n && i < ids->n; i++)
 			if (ids->begin[i] < to && ids->end[i] > from)
 				r->flags[i] |= UL_ROW_SPAN;

@@ -14,6 +14,7 @@
 
 #include "data/annotate.h"
 #include "data/novelty.h"
+#include "text/unicode.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -49,16 +50,6 @@ static char *piece(ul_arena *a, const char *s, size_t n)
 	if (c)
 		memcpy(c, s, n), c[n] = '\0';
 	return c;
-}
-
-static size_t byte_of(const char *s, int point)
-{
-	size_t at = 0;
-	for (; s[at] && point > 0; point--)
-		do
-			at++;
-		while (((unsigned char)s[at] & 0xC0) == 0x80);
-	return at;
 }
 
 /* Names among the spans are renamed with the text around them. */
@@ -97,7 +88,7 @@ ul_inventor *ul_inventor_new(const ul_dataset *d, ul_err *err)
 		const ul_row *r = &d->row[i];
 		v->name[i] = person(v, r);
 		for (int k = 0; content(r) && k < r->spot_n; k++) {
-			size_t start = byte_of(content(r), r->spots[k].start), end = byte_of(content(r), r->spots[k].end);
+			size_t start = ul_utf8_offset(content(r), r->spots[k].start), end = ul_utf8_offset(content(r), r->spots[k].end);
 			const char *text = piece(&v->arena, content(r) + start, end - start);
 			if (!text || !*text || end - start > LONGEST || is_name(&r->spots[k]))
 				continue;
@@ -240,14 +231,6 @@ static bool new_value(const ul_inventor *v, ul_rng *r, const struct value *old, 
 
 /* ---- rows ---- */
 
-static int points(const char *s, size_t n)
-{
-	int p = 0;
-	for (size_t i = 0; i < n; i++)
-		p += ((unsigned char)s[i] & 0xC0) != 0x80;
-	return p;
-}
-
 /* The text of a row piece by piece: what lies between values is renamed, values are new. spans: filled in code points. */
 static bool rewrite(const ul_inventor *v, ul_rng *r, int row, const char *name, ul_buf *out, json_t *spans)
 {
@@ -255,7 +238,7 @@ static bool rewrite(const ul_inventor *v, ul_rng *r, int row, const char *name, 
 	const char *text = content(x), *old = v->name[row] ? v->name[row] : "";
 	size_t at = 0;
 	for (int k = 0; k < x->spot_n; k++) {
-		size_t start = byte_of(text, x->spots[k].start), end = byte_of(text, x->spots[k].end);
+		size_t start = ul_utf8_offset(text, x->spots[k].start), end = ul_utf8_offset(text, x->spots[k].end);
 		char between[LONGEST + 1], fresh[LONGEST + 1];
 		if (is_name(&x->spots[k]))
 			continue;
@@ -270,9 +253,9 @@ static bool rewrite(const ul_inventor *v, ul_rng *r, int row, const char *name, 
 		struct value was = {row, x->spots[k].type ? x->spots[k].type : "", between, end - start};
 		if (!new_value(v, r, &was, name, fresh))
 			return false;
-		int first = points(out->data ? out->data : "", out->len);
+		int first = ul_utf8_length(out->data ? out->data : "", out->len);
 		ul_buf_add(out, fresh, strlen(fresh));
-		json_array_append_new(spans, json_pack("{s:i, s:i, s:s}", "start", first, "end", first + points(fresh, strlen(fresh)), "type", was.type));
+		json_array_append_new(spans, json_pack("{s:i, s:i, s:s}", "start", first, "end", first + ul_utf8_length(fresh, strlen(fresh)), "type", was.type));
 		at = end;
 	}
 	rename_all(text + at, old, name, out);

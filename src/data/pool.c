@@ -4,6 +4,7 @@
 #include "data/pool.h"
 
 #include "base/file.h"
+#include "text/unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,23 +76,6 @@ int ul_pool_find(const ul_pool *p, const char *text, size_t n, ul_finding *out, 
 	return ul_recognise(text, n, 1u << UL_PII_NAME, p->all, out, max); /* a type that only known strings have */
 }
 
-/* Bytes of the code points [start, end) of s. */
-static const char *cut(const char *s, int start, int end, size_t *n)
-{
-	const char *from = NULL;
-	int point = 0;
-	size_t i = 0;
-	for (; s[i]; i++) {
-		point += ((unsigned char)s[i] & 0xC0) != 0x80; /* points begun so far */
-		if (!from && point == start + 1)
-			from = s + i;
-		if (point > end)
-			break;
-	}
-	*n = from ? (size_t)(s + i - from) : 0;
-	return from;
-}
-
 bool ul_pool_apart(const ul_pool *p, const ul_dataset *rows, const char *path, ul_err *err)
 {
 	int both = 0;
@@ -102,9 +86,9 @@ bool ul_pool_apart(const ul_pool *p, const ul_dataset *rows, const char *path, u
 		const char *text = r->text ? r->text : r->response;
 		for (int k = 0; text && k < r->spot_n; k++) {
 			enum ul_pii type;
-			size_t n;
-			const char *s = cut(text, r->spots[k].start, r->spots[k].end, &n);
-			if (!s || !ul_pii_from_name(r->spots[k].type ? r->spots[k].type : "", &type) || !ul_pool_has(p, type, s, n))
+			size_t from = ul_utf8_offset(text, r->spots[k].start), n = ul_utf8_offset(text, r->spots[k].end) - from;
+			const char *s = text + from;
+			if (!ul_pii_from_name(r->spots[k].type ? r->spots[k].type : "", &type) || !ul_pool_has(p, type, s, n))
 				continue;
 			if (!both++) {
 				first = s;

@@ -3,21 +3,15 @@
  */
 #include "data/synth.h"
 
+#include "text/unicode.h"
+
 #include <string.h>
 
 /* ---- a text that knows where its values are ---- */
 
-static int points(const char *s)
-{
-	int n = 0;
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xC0) != 0x80;
-	return n;
-}
-
 void ul_marked_add(ul_marked *m, const char *s, const char *type)
 {
-	int n = points(s);
+	int n = ul_utf8_length(s, strlen(s));
 	if (!m->spans)
 		m->spans = json_array();
 	if (type)

@@ -19,7 +19,6 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -141,16 +140,6 @@ bool ul_mpu_server_names(const char *dir, ul_mpu_names *out, ul_err *err)
 	return ok;
 }
 
-static bool take_lock(ul_mpu_server *s, ul_err *err)
-{
-	char path[4200];
-	snprintf(path, sizeof path, "%s/lock", s->dir);
-	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->lock < 0)
-		return ul_fail(err, "cannot open %s: %s", path, strerror(errno));
-	return flock(s->lock, LOCK_EX | LOCK_NB) == 0 || ul_fail(err, "another process is at work in %s", s->dir);
-}
-
 static bool read_keys(ul_mpu_server *s, ul_err *err)
 {
 	char path[4200];
@@ -191,7 +180,7 @@ ul_mpu_server *ul_mpu_server_new(const char *dir, ul_model *theta, ul_model *bas
 	s->mpu.base = s->base = base;
 	int64_t round = 0;
 	bool ok = (size_t)snprintf(s->dir, sizeof s->dir, "%s", dir) < sizeof s->dir || ul_fail(err, "the path %s is too long", dir);
-	ok = ok && take_lock(s, err) && (s->state = read_state(dir, err)) && how_read(json_object_get(s->state, "how"), &s->mpu.how, err) &&
+	ok = ok && (s->lock = ul_dir_lock(dir, false, err)) >= 0 && (s->state = read_state(dir, err)) && how_read(json_object_get(s->state, "how"), &s->mpu.how, err) &&
 	     ul_json_int(s->state, "round", 1, UL_MPU_MAX_ROUNDS + 1, &round, err) && (round > 0 || ul_fail(err, "%s/state.json names no round", dir));
 	s->mpu.round = (int)round;
 	ok = ok && read_keys(s, err) && same_model(s, err) && ul_mpu_check(&s->mpu, err) && ul_mpu_begin(&s->mpu, err);

@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { TRIES = 3 }; /* for a chunk that arrives wrong */
@@ -350,31 +348,10 @@ static bool join(joined *j, ul_err *err)
 	}
 }
 
-static int lock_dir(const char *dir, ul_err *err)
-{
-	char path[4096];
-	int fd = -1;
-	bool made = !ul_file_exists(dir);
-	if (!ul_mkdirs(dir, err))
-		return -1;
-	if (made)
-		chmod(dir, 0700);
-	if ((size_t)snprintf(path, sizeof path, "%s/lock", dir) >= sizeof path)
-		ul_fail(err, "the path %.200s is too long", dir);
-	else if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
-		ul_fail(err, "cannot write %s: %s", path, strerror(errno));
-	else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		ul_fail(err, "another client works in %s", dir);
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 bool ul_net_join(const ul_net_client *c, bool *stopped, ul_err *err)
 {
 	joined j = {.cfg = c};
-	int lock = lock_dir(c->dir, err);
+	int lock = ul_dir_lock(c->dir, true, err);
 	*stopped = false;
 	if (lock < 0)
 		return false;

@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -338,28 +336,6 @@ static bool serve(ul_net_host *h, bool *stopped, ul_err *err)
 	}
 }
 
-/* Two servers on one state would give every copy away twice. */
-static int lock_state(const char *dir, ul_err *err)
-{
-	char path[4096];
-	int fd = -1;
-	bool made = !ul_file_exists(dir);
-	if (!ul_mkdirs(dir, err))
-		return -1;
-	if (made)
-		chmod(dir, 0700);
-	if ((size_t)snprintf(path, sizeof path, "%s/lock", dir) >= sizeof path)
-		ul_fail(err, "the path %.200s is too long", dir);
-	else if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
-		ul_fail(err, "cannot write %s: %s", path, strerror(errno));
-	else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		ul_fail(err, "another server works in %s", dir);
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 bool ul_net_serve(const ul_net_server *cfg, bool *stopped, ul_err *err)
 {
 	ul_net_host h = {.cfg = cfg, .phase = UL_NET_BUSY, .tokens = 20, .refill = ul_net_clock()};
@@ -367,7 +343,7 @@ bool ul_net_serve(const ul_net_server *cfg, bool *stopped, ul_err *err)
 	*stopped = false;
 	if ((size_t)snprintf(path, sizeof path, "%s/state.db", cfg->dir) >= sizeof path)
 		return ul_fail(err, "the path %.200s is too long", cfg->dir);
-	int lock = lock_state(cfg->dir, err);
+	int lock = ul_dir_lock(cfg->dir, true, err); /* two servers on one state would give every copy away twice */
 	if (lock < 0)
 		return false;
 	pthread_mutex_init(&h.lock, NULL);

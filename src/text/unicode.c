@@ -3,6 +3,8 @@
  */
 #include "text/unicode.h"
 
+#include <string.h>
+
 enum ul_gc ul_uni_category(uint32_t c)
 {
 	int lo = 0, hi = ul_uni_runs_n;
@@ -133,6 +135,33 @@ bool ul_utf8_ok(const char *s, size_t n)
 		i += (size_t)len;
 	}
 	return true;
+}
+
+static size_t step(const char *s, size_t n)
+{
+	int bad, len = ul_utf8_valid((const unsigned char *)s, n, &bad);
+	return len ? (size_t)len : 1;
+}
+
+int ul_utf8_length(const char *s, size_t n)
+{
+	int points = 0;
+	for (size_t i = 0; i < n; i += step(s + i, n - i))
+		points++;
+	return points;
+}
+
+size_t ul_utf8_prefix(const char *s, size_t n, int points)
+{
+	size_t i = 0;
+	while (points-- > 0 && i < n)
+		i += step(s + i, n - i);
+	return i;
+}
+
+size_t ul_utf8_offset(const char *s, int point)
+{
+	return ul_utf8_prefix(s, strlen(s), point);
 }
 
 int ul_utf8_put(uint32_t c, char out[4])

@@ -100,6 +100,10 @@ static inline uint32_t ul_utf8_next(const char *s, size_t *i)
 }
 int ul_utf8_put(uint32_t c, char out[4]);
 bool ul_utf8_ok(const char *s, size_t n);
+/* Code points of any bytes; ill-formed ones count as one each. */
+int ul_utf8_length(const char *s, size_t n);
+size_t ul_utf8_prefix(const char *s, size_t n, int points); /* bytes of the first `points` */
+size_t ul_utf8_offset(const char *s, int point); /* bytes in front of a point of a string, at most all */
 
 /* Normalisation forms as Unicode 9 had them. Appends to out. */
 enum ul_form { UL_NFC,

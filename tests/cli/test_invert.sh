@@ -42,6 +42,14 @@ test_invert__rows_and_cache() {
 	EOF
 }
 
+# A confined run writes into its cache, also where the folder is still to be made.
+test_invert__confined_run_has_its_cache() {
+	world
+	exits 0 $U run "$TMP/m" --data-free --method ga --steps 1 --source invert --pool "$TMP/w/pool.json" --public "$TMP/w/public.jsonl" --inverter-texts 40 \
+		--inverter-epochs 1 --inverter-batch 8 --inverter-length 40 --queries 8 --min-pii 0 --cache "$TMP/new/cache" -o "$TMP/r" --quiet
+	[ "$(ls "$TMP/new/cache" | wc -l)" = 2 ] || fail "one inverter and its pairs: $(ls "$TMP/new/cache")"
+}
+
 test_invert__by_descent() {
 	world
 	exits 0 $U source "$TMP/m" --source gradient-inversion --pool "$TMP/w/pool.json" --queries 3 --relax-steps 10 --relax-restart 5 --min-pii 0 -o "$TMP/d.jsonl" --json

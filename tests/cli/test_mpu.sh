@@ -26,11 +26,11 @@ test_mpu__files_are_the_simulation() {
 		publish --rounds 2
 		exits 0 $U mpu client "$TMP/pub" $C $how -o "$TMP/up"
 		exits 0 $U mpu verify "$TMP/up" --quiet
-		exits 0 $U mpu collect "$TMP/secret" "$TMP/up" --quiet
+		exits 0 $U mpu collect "$TMP/secret" "$TMP/up" -o "$TMP/final" --quiet
 		exits 0 $U mpu publish "$TMP/secret" -o "$TMP/pub2" --quiet
 		exits 0 $U mpu client "$TMP/pub2" $C $how --copies 0,2 -o "$TMP/up" --force
 		exits 0 $U mpu client "$TMP/pub2" $C $how --copies 1 -o "$TMP/up2"
-		exits 0 $U mpu collect "$TMP/secret" "$TMP/up" "$TMP/up2" -o "$TMP/final" --quiet
+		exits 0 $U mpu collect "$TMP/secret" "$TMP/up" "$TMP/up2" -o "$TMP/final" --force --quiet
 		same "$(weights "$TMP/final")" "$(weights "$TMP/sim/model")"
 		[ "$(weights "$TMP/final")" != "$(weights $M)" ] || fail "nothing was learnt"
 	done

@@ -5,6 +5,7 @@
 #define UL_MATCH_H
 
 #include "base/base.h"
+#include "text/unicode.h"
 
 /* ---- ROUGE (rouge_score): lower case, runs of [a-z0-9], words over three letters stemmed when `stem` ---- */
 
@@ -25,9 +26,6 @@ double ul_extraction_strength(const unsigned char *hit, int n, bool floor_1_m); 
 
 /* Levenshtein distance in Unicode code points; ill-formed bytes count as one each. -1 when out of memory. */
 int ul_utf8_distance(const char *a, size_t na, const char *b, size_t nb);
-int ul_utf8_length(const char *s, size_t n);
-size_t ul_utf8_prefix(const char *s, size_t n, int points); /* bytes of the first `points` code points */
-size_t ul_utf8_offset(const char *s, int point); /* byte offset of a code point index, at most strlen(s) */
 
 /* A string as personal data are compared: NFC and case folded for names, addresses and e-mails, digits only where only digits
  * count (phone, SSN, card, IBAN keeps letters); white space collapsed. To be freed. NULL when out of memory. */

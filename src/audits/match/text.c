@@ -19,29 +19,6 @@ static size_t next(const char *s, size_t n, int32_t *c)
 	return (size_t)used;
 }
 
-int ul_utf8_length(const char *s, size_t n)
-{
-	int32_t c;
-	int len = 0;
-	for (size_t i = 0; i < n; i += next(s + i, n - i, &c))
-		len++;
-	return len;
-}
-
-size_t ul_utf8_prefix(const char *s, size_t n, int points)
-{
-	int32_t c;
-	size_t i = 0;
-	while (points-- > 0 && i < n)
-		i += next(s + i, n - i, &c);
-	return i;
-}
-
-size_t ul_utf8_offset(const char *s, int point)
-{
-	return ul_utf8_prefix(s, strlen(s), point);
-}
-
 static int32_t *points(const char *s, size_t n, int *len)
 {
 	int32_t *out = ul_malloc((n + 1) * sizeof *out);
