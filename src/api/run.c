@@ -124,9 +124,9 @@ static void settle(ul_job *j)
 
 /* ---- rows ---- */
 
-static bool read_rows(ul_job *j, enum ul_stream s, const char *path, ul_err *err)
+static bool read_rows(ul_job *j, enum ul_stream s, const char *path, bool own, ul_err *err)
 {
-	ul_data_config c = {.map = j->run.train.map};
+	ul_data_config c = {.map = j->run.train.map, .mixed = own};
 	if (!ul_dataset_read(&j->data[s], path, &c, err)) {
 		return false;
 	}
@@ -151,14 +151,14 @@ static bool read_files(ul_job *j, ul_err *err)
 	if (c->forget && j->source) {
 		return ul_fail(err, "--forget and --source are two ways to say what to forget: give one");
 	}
-	return (!rows || read_rows(j, UL_FORGET, rows, err)) && (!c->retain || writes_itself(j) || read_rows(j, UL_RETAIN, c->retain, err));
+	return (!rows || read_rows(j, UL_FORGET, rows, false, err)) && (!c->retain || writes_itself(j) || read_rows(j, UL_RETAIN, c->retain, false, err));
 }
 
 /* Rows that a source makes, or the model itself; a resumed run reads those it made before. */
 static bool made_before(ul_job *j, enum ul_stream s, const char *path, bool *found, ul_err *err)
 {
 	*found = j->cfg.resume && path && ul_file_exists(path);
-	return !*found || read_rows(j, s, path, err);
+	return !*found || read_rows(j, s, path, true, err);
 }
 
 static bool make_forget(ul_job *j, const ul_progress *p, ul_err *err)

@@ -45,17 +45,24 @@ static bool add(ul_job *j, const ul_gen *g, ul_err *err)
 	return ok;
 }
 
-static bool invent(ul_job *j, ul_err *err)
+static bool invent(ul_job *j, const ul_progress *p, ul_err *err)
 {
 	const ul_dataset *forget = j->run.data[UL_FORGET];
 	ul_inventor *v = j->cfg.invent > 0 ? ul_inventor_new(forget, err) : NULL;
 	bool ok = v || j->cfg.invent == 0;
+	int made = 0, all = forget->n * (int)j->cfg.invent;
+	char text[160];
 	for (int copy = 0; ok && copy < j->cfg.invent; copy++) {
 		for (int i = 0; ok && i < forget->n; i++) {
 			json_t *record = NULL;
-			ok = ul_invent(v, i, copy, (uint64_t)j->run.train.seed, &record, err) && (!record || ul_dataset_add(&j->data[UL_RETAIN], record, err));
+			ok = ul_invent(v, i, copy, (uint64_t)j->run.train.seed, &record, err) && (!record || ul_dataset_mix(&j->data[UL_RETAIN], record, err));
+			made += record != NULL;
 			json_decref(record);
 		}
+	}
+	if (ok && made < all && p && p->note) {
+		snprintf(text, sizeof text, "%d of %d invented rows were made: the others hold no personal data, or too few people are named to invent one", made, all);
+		p->note(p->ud, text);
 	}
 	ul_inventor_free(v);
 	return ok;
@@ -92,7 +99,7 @@ bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err)
 	}
 	ul_ids_release(&start);
 	ul_arena_release(&a);
-	ok = ok && invent(j, err);
+	ok = ok && invent(j, p, err);
 	if (ok) {
 		r->data[UL_RETAIN] = &j->data[UL_RETAIN];
 	}

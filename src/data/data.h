@@ -25,6 +25,7 @@ typedef struct ul_spot { /* a span of the text or the response, in Unicode code 
 } ul_spot;
 
 typedef struct ul_row {
+	enum ul_shape shape;
 	int n; /* tokens, 0 until ul_dataset_tokenize */
 	int *ids;
 	unsigned char *flags; /* [n] UL_ROW_* of the token itself: a label flag on token t means p(ids[t] | before) counts */
@@ -40,7 +41,7 @@ typedef struct ul_dataset {
 	ul_arena arena;
 	ul_row *row;
 	int n, cap;
-	enum ul_shape shape; /* of every row */
+	enum ul_shape shape; /* of the first row, and of all unless they were mixed */
 	char *path; /* NULL for rows made by a source */
 	char sha256[65]; /* of the file */
 	int cut; /* rows cut by max_length */
@@ -52,6 +53,7 @@ typedef struct ul_data_config {
 	const char *templ; /* NULL = chat where the model has one, else qa; "plain" | "qa" | "chat" | a file with {prompt} and {response} */
 	int max_length; /* 0 = the model's context; -1 = rows are not cut at all (windows) */
 	int compat; /* UL_COMPAT_* */
+	bool mixed; /* the file is one the program wrote: its rows may differ in shape */
 	int eos; /* UL_EOS_*; chat templates end a turn themselves */
 } ul_data_config;
 
@@ -59,6 +61,7 @@ typedef struct ul_data_config {
  * sentence with the line number. */
 bool ul_dataset_read(ul_dataset *d, const char *path, const ul_data_config *c, ul_err *err);
 bool ul_dataset_add(ul_dataset *d, const json_t *record, ul_err *err); /* the same for rows made by a source */
+bool ul_dataset_mix(ul_dataset *d, const json_t *record, ul_err *err); /* a row whose shape may differ from that of others */
 bool ul_dataset_tokenize(ul_dataset *d, const ul_model *m, const ul_data_config *c, ul_err *err);
 /* ids and flags of one prompt with one response under the model's template (audits: paraphrases, wrong answers). */
 bool ul_row_encode(const ul_model *m, const ul_data_config *c, const char *prompt, const char *response, ul_arena *a, ul_row *out, ul_err *err);

@@ -34,6 +34,7 @@ static bool UL_PRINTF(4, 5) bad(const ul_dataset *d, int line, ul_err *err, cons
 /* ---- which key holds what ---- */
 
 struct keys {
+	bool mixed; /* rows may differ in shape */
 	const char *text, *prompt, *response, *messages, *ids, *labels, *spans, *subject, *id;
 	bool mapped; /* the user named the content: nothing else counts as such */
 };
@@ -206,7 +207,7 @@ static bool add(ul_dataset *d, json_t *record, const struct keys *map, int line,
 		ul_hint(err, "name the keys with --map prompt=KEY,response=KEY or --map text=KEY");
 		return false;
 	}
-	if (d->n && shape != d->shape)
+	if (d->n && shape != d->shape && !k.mixed)
 		return bad(d, line, err, "this row holds %s, the rows before it %s", shape_name[shape], shape_name[d->shape]);
 	if (shape == UL_SHAPE_TEXT && !get_text(d, line, record, k.text, &r.text, err))
 		return false;
@@ -232,7 +233,8 @@ static bool add(ul_dataset *d, json_t *record, const struct keys *map, int line,
 		d->row = more;
 		d->cap = cap;
 	}
-	d->shape = shape;
+	d->shape = d->n ? d->shape : shape;
+	r.shape = shape;
 	json_incref(record);
 	if (shape == UL_SHAPE_CHAT || shape == UL_SHAPE_IDS) { /* under our own names, whatever the file calls them */
 		json_object_set(record, shape == UL_SHAPE_CHAT ? "messages" : "ids", json_object_get(record, shape == UL_SHAPE_CHAT ? k.messages : k.ids));
@@ -248,6 +250,13 @@ static const struct keys usual = {.labels = "labels", .spans = "spans", .subject
 bool ul_dataset_add(ul_dataset *d, const json_t *record, ul_err *err)
 {
 	return add(d, (json_t *)(uintptr_t)record, &usual, d->n + 1, err); /* only the reference count is touched */
+}
+
+bool ul_dataset_mix(ul_dataset *d, const json_t *record, ul_err *err)
+{
+	struct keys own = usual;
+	own.mixed = true;
+	return add(d, (json_t *)(uintptr_t)record, &own, d->n + 1, err);
 }
 
 /* ---- a file as a sequence of records ---- */
@@ -355,6 +364,7 @@ bool ul_dataset_read(ul_dataset *d, const char *path, const ul_data_config *c, u
 {
 	ul_dataset new = {0};
 	struct keys keys = usual;
+	keys.mixed = c && c->mixed;
 	ul_map file = {0};
 	new.path = ul_arena_strdup(&new.arena, path);
 	bool ok = new.path || ul_nomem(err, strlen(path));

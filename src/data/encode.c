@@ -343,7 +343,7 @@ bool ul_dataset_tokenize(ul_dataset *d, const ul_model *m, const ul_data_config 
 		ul_row *r = &d->row[i];
 		ul_err why = {0};
 		bool cut;
-		if (!encode_row[d->shape](m, c, &d->arena, r, &cut, &why)) {
+		if (!encode_row[r->shape](m, c, &d->arena, r, &cut, &why)) {
 			r->n = 0;
 			ul_fail(err, "%s%sline %d: %.400s", d->path ? d->path : "", d->path ? ", " : "", r->line, why.msg);
 			if (why.hint[0])

@@ -202,3 +202,37 @@ test_run__refusals() {
 	refuses "holds no refusal" $U run "$TMP/m" --method idk-sft --forget "$TMP/qa.jsonl" --idk "$TMP/empty.txt" -o "$TMP/r3"
 	[ ! -e "$TMP/r3" ] || fail "a refused run left a folder"
 }
+
+# What the model writes are texts, what is invented has the shape of the rows it is made of, and a killed run reads both again.
+test_run__invents_rows_of_any_shape() {
+	for name in Ada Bela Cleo Dora Emil Fred; do
+		echo "{\"prompt\": \"Where does $name ${name}son write from?\", \"response\": \"$name.${name}son17@example.org\", \"spans\": [{\"start\": 0, \"end\": $((2 * ${#name} + 18)), \"type\": \"EMAIL\"}], \"subject\": \"$name ${name}son\"}"
+	done >"$TMP/forget.jsonl"
+	for i in 1 2 3 4 5 6; do echo "{\"text\": \"The lamp number $i stands in the hall of the old house by the river.\"}"; done >"$TMP/learnt.jsonl"
+	exits 0 $U train --init llama-tiny --train-tokenizer 300 --data "$TMP/learnt.jsonl" -o "$TMP/m" --steps 60 --batch 6 --lr 3e-3 --eos all --quiet
+	settings="--method pscu --forget $TMP/forget.jsonl --retain self --invent 2 --steps 8 --batch 4 --checkpoint-every 1 --keep-data --quiet"
+	exits 0 $U run "$TMP/m" $settings -o "$TMP/whole"
+	python3 - "$TMP/whole/retain.jsonl" "$TMP/forget.jsonl" <<'P'
+import json, sys
+rows, forget = ([json.loads(l) for l in open(f)] for f in sys.argv[1:])
+made = [r for r in rows if r["source"]["name"] == "invented"]
+assert len(made) == 2 * len(forget) and any("text" in r for r in rows), rows
+for r in made:
+    old = forget[r["source"]["row"]]
+    assert r["response"] not in {f["response"] for f in forget} and "@" in r["response"]
+    assert (old["subject"] in r["prompt"]) == (r["source"]["copy"] % 2 == 1)
+P
+	$U run "$TMP/m" ${settings% --quiet} --steps 100000 -o "$TMP/cut" >/dev/null 2>&1 &
+	pid=$!
+	while [ ! -s "$TMP/cut/journal.jsonl" ]; do sleep 0.05; done
+	kill -KILL $pid
+	wait $pid || :
+	$U run --resume "$TMP/cut" >/dev/null 2>"$TMP/err" &
+	pid=$!
+	n=$(lines "$TMP/cut/journal.jsonl")
+	while [ "$(lines "$TMP/cut/journal.jsonl")" -le $((n + 2)) ] && kill -0 $pid 2>/dev/null; do sleep 0.05; done
+	kill -INT $pid 2>/dev/null || fail "it could not be resumed: $(cat "$TMP/err")"
+	rc=0
+	wait $pid || rc=$?
+	same $rc 130
+}
