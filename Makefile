@@ -3,7 +3,7 @@
 #            make demo       a small world, two requests, one report; MODEL=smollm2 or MODEL=path: the same with a real model
 #            make docs       the pages and tables that the program writes about itself
 #            make check      layers, format, static analysis, commands in documents
-#            make reproduce-mpu  what the noise of MPU costs, eight algorithms (an hour)
+#            make reproduce-mpu  what the noise of MPU costs, eight algorithms (an hour; SHORT=1: seconds, for CI)
 #            make phenomena  what the literature says must happen on a synthetic world, measured (minutes)
 #            make reproduce-dfsu   data-free unlearning by inversion and its ablations, one table (an hour; SHORT=1: a minute, for CI)
 #            make reproduce-reveal   Reveal and Release on two skills of a small model; SIZE=full for three seeds and entities
