@@ -16,11 +16,14 @@ enum { UL_TURNS_AUTO, /* exact, unless the client is known to use SGD */
 typedef struct ul_mpu_config {
 	int64_t copies, rounds;
 	double noise, server_lr, common, clip;
-	int reparam, turns, alpha;
+	int reparam, turns, alpha, dtype;
 	const char *base, *noise_key;
 } ul_mpu_config;
 extern const ul_opt ul_mpu_opts[];
 ul_mpu_how ul_mpu_how_of(const ul_mpu_config *c, bool sgd);
+/* What rounding costs the bookkeeping of a begun round: {"dtype", "noise_reaches", "noise_left", "base_rounding"}, and a note for each of
+ * them that is not as it should be. The caller owns it. */
+json_t *ul_mpu_precision_json(const ul_mpu *m, const ul_progress *progress, ul_err *err);
 
 /* ---- the client: a run of any method on a copy ---- */
 

@@ -4,6 +4,8 @@
  */
 #include "api/mpu_api.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define AT(field) offsetof(ul_mpu_config, field)
@@ -19,12 +21,14 @@ const ul_opt ul_mpu_opts[] = {
         {"server-lr", UL_OPT_REAL, AT(server_lr), "1", 0, 100, NULL, "η: how much of the averaged update is applied", "X"},
         {"common-noise", UL_OPT_REAL, AT(common), "0", 0, 100, NULL, "noise that all copies share and no average takes out, as a share of the other", "X"},
         {"clip-update", UL_OPT_REAL, AT(clip), "0", 0, 100, NULL, "longest update of a copy, as a share of the length of the weights; 0: any", "X"},
+        {"dtype", UL_OPT_ENUM, AT(dtype), "f32", 0, 0, "f32|bf16|f16", "of the copies; 16 bits are half the bytes and round noise away, which is said", NULL},
         {"noise-key", UL_OPT_TEXT, AT(noise_key), NULL, 0, 0, NULL, "file of the key that noise and transforms are drawn with, made where there is none; default: a new key", "FILE"},
         {0},
 };
 
 ul_mpu_how ul_mpu_how_of(const ul_mpu_config *c, bool sgd)
 {
+	static const enum ul_dtype dtype[] = {UL_F32, UL_BF16, UL_F16};
 	return (ul_mpu_how){
 	        .copies = (int)c->copies,
 	        .rounds = (int)c->rounds,
@@ -34,8 +38,40 @@ ul_mpu_how ul_mpu_how_of(const ul_mpu_config *c, bool sgd)
 	        .clip = c->clip,
 	        .random_alpha = c->alpha == 1,
 	        .reparam = (enum ul_reparam)c->reparam,
+	        .dtype = dtype[c->dtype],
 	        .exact = c->turns == UL_TURNS_EXACT || (c->turns == UL_TURNS_AUTO && !sgd),
 	};
+}
+
+static void warn(const ul_progress *p, const char *fmt, ...) UL_PRINTF(2, 3);
+static void warn(const ul_progress *p, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (p && p->note)
+		p->note(p->ud, text);
+}
+
+json_t *ul_mpu_precision_json(const ul_mpu *m, const ul_progress *progress, ul_err *err)
+{
+	ul_mpu_precision x;
+	const char *name = m->how.dtype == UL_BF16 ? "bf16" : m->how.dtype == UL_F16 ? "f16"
+	                                                                             : "f32";
+	if (!ul_mpu_precision_of(m, &x, err))
+		return NULL;
+	if (x.reached < 0.99)
+		warn(progress, "warning: stored as %s, noise changes only %.3g %% of the weights that should carry it: the others are published as they are", name, 100 * x.reached);
+	if (x.left > 0.01)
+		warn(progress, "warning: stored as %s, %.2g of a copy's noise is left in the average of all copies, where none should be; --dtype f32 keeps it exact", name, x.left);
+	if (x.base > 0.1)
+		warn(progress, "warning: the base is stored with fewer bits than the model: its rounding alone may be %.2g of the task vector that the noise is a share of", x.base);
+	json_t *o = json_pack("{s:s, s:f, s:f, s:f}", "dtype", name, "noise_reaches", x.reached, "noise_left", x.left, "base_rounding", x.base);
+	if (!o)
+		ul_nomem(err, 256);
+	return o;
 }
 
 bool ul_mpu_job_check(const ul_mpu_job *j, ul_model *m, bool *sgd, ul_err *err)

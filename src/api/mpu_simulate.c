@@ -41,6 +41,7 @@ static double now(void)
 typedef struct outcome {
 	ul_model *model; /* after the last round */
 	json_t *scores; /* or NULL */
+	json_t *rounding; /* of the copies, or NULL */
 	double wall, train; /* seconds */
 	int64_t steps, tokens;
 } outcome;
@@ -91,7 +92,9 @@ static bool with_copies(ul_mpu_sim *s, outcome *o, ul_mpu_how *how, ul_err *err)
 	if (ok && s->server->base)
 		ok = (m.base = base = ul_model_open(s->server->base, NULL, err)) != NULL;
 	m.how = *how = ul_mpu_how_of(s->server, sgd);
-	ok = ok && draw_key(s->server->noise_key, &m.key, err) && rounds(s, &m, o, &s->job, err);
+	m.round = 1;
+	ok = ok && draw_key(s->server->noise_key, &m.key, err) && ul_mpu_check(&m, err) && ul_mpu_begin(&m, err) &&
+	     (o->rounding = ul_mpu_precision_json(&m, s->progress, err)) != NULL && rounds(s, &m, o, &s->job, err);
 	ul_mpu_release(&m);
 	ul_model_free(base);
 	return ok;
@@ -189,6 +192,7 @@ static json_t *record(const ul_mpu_sim *s, const ul_mpu_how *how, const outcome 
 			json_array_append_new(inputs, input(role[i], path));
 	}
 	json_object_set_new(o, "inputs", inputs);
+	json_object_set(o, "rounding", mpu->rounding);
 	json_object_set_new(o, "seed", json_integer((json_int_t)s->seed));
 	json_object_set_new(o, "machine", ul_machine());
 	json_object_set_new(o, "wall_seconds", ul_json_number(mpu->wall));
@@ -243,6 +247,7 @@ bool ul_mpu_sim_run(ul_mpu_sim *s, json_t **table, ul_err *err)
 		*table = compares ? compare(&mpu, &plain) : json_object();
 	ok = ok && (*table || ul_nomem(err, 64)) && save(s, &how, &mpu, &plain, *table, err);
 	json_decref(mpu.scores);
+	json_decref(mpu.rounding);
 	json_decref(plain.scores);
 	ul_model_free(mpu.model);
 	ul_model_free(plain.model);

@@ -31,13 +31,15 @@ static bool begin(ul_cli *c, const struct config *o)
 	return ok && ul_mpu_server_make(&s, &c->err);
 }
 
-static void say(ul_cli *c, const json_t *m, const char *dir, const char *secret)
+static void say(const json_t *m, const json_t *rounding, const char *dir, const char *secret)
 {
 	size_t plain = json_array_size(json_object_get(m, "plain"));
 	printf("%s: round %lld of %lld, %lld copies, signed by %s\n", dir, (long long)json_integer_value(json_object_get(m, "round")), (long long)json_integer_value(json_object_get(m, "rounds")),
 	        (long long)json_integer_value(json_object_get(m, "copies")), ul_json_str(m, "key"));
 	if (plain > 0)
 		printf("%zu tensors are published exactly as they are, the first of them %s\n", plain, json_string_value(json_array_get(json_object_get(m, "plain"), 0)));
+	printf("as %s, noise changes %.4g %% of the weights it should, and %.1g of it is left in the average of the copies\n", ul_json_str(rounding, "dtype"),
+	        100 * json_number_value(json_object_get(rounding, "noise_reaches")), json_number_value(json_object_get(rounding, "noise_left")));
 	printf("what must not leave lies in %s\n", secret);
 }
 
@@ -54,12 +56,16 @@ static int run(ul_cli *c, const void *given)
 	if (!ul_stage_check(o->output, c->force, &c->err) || (!goes_on && !begin(c, o)))
 		return ul_cli_fail(c);
 	ul_mpu_server *s = ul_mpu_server_load(secret, &c->err);
-	bool ok = s && ul_mpu_server_publish(s, o->output, c->force, &manifest, &c->err);
+	json_t *rounding = s && !ul_mpu_server_done(s) ? ul_mpu_precision_json(&s->mpu, &c->progress, &c->err) : NULL;
+	bool ok = s && (rounding || ul_mpu_server_done(s)) && ul_mpu_server_publish(s, o->output, c->force, &manifest, &c->err);
 	ul_mpu_server_free(s);
-	if (ok && c->json)
+	if (ok && c->json) {
+		json_object_set(manifest, "rounding", rounding); /* said here, not signed and sent */
 		ul_cli_print(c, manifest);
-	else if (ok && !c->quiet)
-		say(c, manifest, o->output, secret);
+	} else if (ok && !c->quiet) {
+		say(manifest, rounding, o->output, secret);
+	}
+	json_decref(rounding);
 	json_decref(manifest);
 	return ok ? UL_EXIT_DONE : ul_cli_fail(c);
 }

@@ -325,6 +325,7 @@ bool ul_safetensors_stream(const char *path, const ul_st_out *t, int n, enum ul_
 		if (fill) {
 			one.be = NULL;
 			one.data = room;
+			one.as = UL_F32; /* whatever the model's own numbers are packed as */
 			ok = fill(ud, i, room, err);
 		}
 		ok = ok && write_tensor(s, &one, dtype, scratch, err);

@@ -81,6 +81,7 @@ typedef struct ul_mpu_how { /* what the server decides, for all rounds */
 	bool random_alpha; /* α drawn anew in each round instead of 1 … 2 in equal steps */
 	enum ul_reparam reparam;
 	bool exact;
+	enum ul_dtype dtype; /* that copies are stored in: F32, or F16 and BF16, which round noise away */
 } ul_mpu_how;
 
 typedef struct ul_mpu {
@@ -105,7 +106,15 @@ bool ul_mpu_round(ul_mpu *m, ul_mpu_client_fn client, void *ud, ul_err *err);
 bool ul_mpu_check(const ul_mpu *m, ul_err *err);
 bool ul_mpu_begin(ul_mpu *m, ul_err *err); /* σ and α of m->round */
 void ul_mpu_release(ul_mpu *m); /* arena and key; not the models */
-/* Parameter i of θ as copy k is given it: T(θ + ε_k), float32 [rows, cols]. plan: of copy k, or NULL for no transform. */
+/* What rounding to the copies' dtype costs the bookkeeping, from a sample of every tensor: mpu_precision.c. */
+typedef struct ul_mpu_precision {
+	double reached; /* share of the weights which carry noise that it changes: should be all */
+	double left; /* of the noise in the average of all copies, as a share of one copy's: should be 0 */
+	double base; /* rounding of a base stored with fewer bits than the model, as a share of the task vector */
+} ul_mpu_precision;
+bool ul_mpu_precision_of(const ul_mpu *m, ul_mpu_precision *out, ul_err *err); /* after ul_mpu_begin */
+void ul_mpu_round_to(enum ul_dtype t, float *x, size_t n); /* F32, F16, BF16 */
+/* Parameter i of θ as copy k is given it: T(θ + ε_k), float32 [rows, cols], rounded to the copies' dtype. */
 bool ul_mpu_perturb(const ul_mpu *m, const ul_mpu_plan *plan, int k, int i, float *out, ul_err *err);
 /* What came back for a copy, one parameter at a time: from memory, from files. */
 typedef struct ul_mpu_delta {

@@ -16,16 +16,23 @@ static bool fill(void *ud, int i, float *room, ul_err *err)
 {
 	writer *w = ud;
 	const ul_param *p = w->m->theta->param[i];
-	size_t n = (size_t)p->rows * (size_t)p->cols;
-	if (!ul_mpu_perturb(w->m, &w->plan, w->k, i, room, err))
-		return false;
-	float *secret = ul_malloc(n * sizeof *secret);
-	if (!secret)
-		return ul_nomem(err, n * sizeof *secret);
-	ul_param_get_f32(p, secret);
-	w->plain[i] |= !memcmp(secret, room, n * sizeof *room);
+	bool same = true;
+	float *secret = ul_malloc((size_t)p->cols * sizeof *secret); /* a row */
+	bool ok = (secret || ul_nomem(err, (size_t)p->cols * sizeof *secret)) && ul_mpu_perturb(w->m, &w->plan, w->k, i, room, err);
+	for (int r = 0; ok && same && r < p->rows; r++) {
+		ul_param_rows_f32(p, r, 1, secret);
+		ul_mpu_round_to(w->m->how.dtype, secret, (size_t)p->cols);
+		same = !memcmp(secret, room + (size_t)r * (size_t)p->cols, (size_t)p->cols * sizeof *room);
+	}
+	w->plain[i] |= ok && same;
 	ul_free(secret);
-	return true;
+	return ok;
+}
+
+static int saved_as(enum ul_dtype t)
+{
+	return t == UL_BF16 ? UL_SAVE_BF16 : t == UL_F16 ? UL_SAVE_F16
+	                                                 : UL_SAVE_F32;
 }
 
 static bool write_copy(const ul_mpu *m, int k, const char *dir, bool *plain, ul_err *err)
@@ -35,7 +42,7 @@ static bool write_copy(const ul_mpu *m, int k, const char *dir, bool *plain, ul_
 	char *to = ul_arena_printf(&a, "%s/copy-%d", dir, k);
 	bool ok = (to || ul_nomem(err, strlen(dir))) && ul_mkdirs(to, err) && ul_mpu_plan_make(&w.plan, m->theta, m->how.reparam, m->how.exact, &m->key, m->round, k, err);
 	if (ok) {
-		ok = ul_model_write_as(m->theta, to, UL_SAVE_F32, fill, &w, err);
+		ok = ul_model_write_as(m->theta, to, saved_as(m->how.dtype), fill, &w, err);
 		ul_mpu_plan_release(&w.plan);
 	}
 	ul_arena_release(&a);

@@ -23,17 +23,25 @@
 #include <unistd.h>
 
 static const char *const reparams[] = {"none", "paper", "full"};
+static const char *const dtypes[] = {"f32", "bf16", "f16"};
+static const enum ul_dtype dtype_of[] = {UL_F32, UL_BF16, UL_F16};
+
+static const char *dtype_name(enum ul_dtype t)
+{
+	return t == UL_BF16 ? dtypes[1] : t == UL_F16 ? dtypes[2]
+	                                              : dtypes[0];
+}
 
 static json_t *how_json(const ul_mpu_how *h)
 {
-	return json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:b, s:s, s:b}", "copies", h->copies, "rounds", h->rounds, "noise", h->noise, "server_lr", h->server_lr,
-	        "common_noise", h->common, "clip_update", h->clip, "random_alpha", h->random_alpha, "reparam", reparams[h->reparam], "exact", h->exact);
+	return json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:b, s:s, s:b, s:s}", "copies", h->copies, "rounds", h->rounds, "noise", h->noise, "server_lr", h->server_lr,
+	        "common_noise", h->common, "clip_update", h->clip, "random_alpha", h->random_alpha, "reparam", reparams[h->reparam], "exact", h->exact, "dtype", dtype_name(h->dtype));
 }
 
 static bool how_read(const json_t *o, ul_mpu_how *h, ul_err *err)
 {
 	int64_t copies = 0, rounds = 0;
-	const char *reparam = ul_json_str(o, "reparam");
+	const char *reparam = ul_json_str(o, "reparam"), *dtype = ul_json_str(o, "dtype");
 	bool ok = ul_json_int(o, "copies", 1, UL_MPU_MAX_COPIES, &copies, err) && ul_json_int(o, "rounds", 1, UL_MPU_MAX_ROUNDS, &rounds, err) &&
 	          ul_json_real(o, "noise", 0, 1e6, &h->noise, err) && ul_json_real(o, "server_lr", 0, 1e6, &h->server_lr, err) &&
 	          ul_json_real(o, "common_noise", 0, 1e6, &h->common, err) && ul_json_real(o, "clip_update", 0, 1e6, &h->clip, err) &&
@@ -41,6 +49,9 @@ static bool how_read(const json_t *o, ul_mpu_how *h, ul_err *err)
 	for (int i = 0; reparam && i < 3; i++)
 		if (!strcmp(reparam, reparams[i]))
 			h->reparam = (enum ul_reparam)i;
+	for (int i = 0; dtype && i < 3; i++)
+		if (!strcmp(dtype, dtypes[i]))
+			h->dtype = dtype_of[i];
 	h->copies = (int)copies;
 	h->rounds = (int)rounds;
 	return ok && ((copies && rounds && reparam) || ul_fail(err, "state.json does not say how the rounds are made"));

@@ -99,7 +99,13 @@ bool ul_mpu_perturb(const ul_mpu *m, const ul_mpu_plan *plan, int k, int i, floa
 	ul_param_get_f32(p, out);
 	if (layer >= 0 && m->sigma[layer] > 0 && !add_noise(m, p, k, m->sigma[layer], out, err))
 		return false;
-	return ul_mpu_apply(plan, p, out, false, err);
+	if (!ul_mpu_apply(plan, p, out, false, err))
+		return false;
+	ul_mpu_round_to(m->how.dtype, out, count(p));
+	for (size_t e = 0, n = m->how.dtype == UL_F16 ? count(p) : 0; e < n; e++)
+		if (!isfinite(out[e]))
+			return ul_fail(err, "%s holds numbers beyond those of float16: --dtype bf16 and f32 hold them", p->name);
+	return true;
 }
 
 /* ---- back ---- */

@@ -36,6 +36,38 @@ test_mpu__files_are_the_simulation() {
 	done
 }
 
+# Copies of 16 bits are half the bytes; what that costs the noise is said, and the two ways still agree.
+test_mpu__copies_of_16_bits_say_what_they_cost() {
+	rows
+	exits 0 $U mpu simulate $M $C --noise-key "$TMP/noise" --copies 3 --noise 0.1 --dtype bf16 --no-noise-free -o "$TMP/sim"
+	exits 0 $U mpu publish $M --secret "$TMP/secret" --noise-key "$TMP/noise" -o "$TMP/pub" --copies 3 --noise 0.1 --dtype bf16
+	has "$(cat "$TMP/err")" "of a copy's noise is left in the average of all copies"
+	exits 0 $U mpu client "$TMP/pub" $C -o "$TMP/up"
+	exits 0 $U mpu collect "$TMP/secret" "$TMP/up" -o "$TMP/final" --quiet
+	same "$(weights "$TMP/final")" "$(weights "$TMP/sim/model")"
+	exits 0 $U mpu publish $M --secret "$TMP/secret32" --noise-key "$TMP/noise" -o "$TMP/pub32" --copies 3 --noise 0.1 --json
+	! grep -q warning "$TMP/err" || fail "float32 was warned of: $(cat "$TMP/err")"
+	has "$(cat "$TMP/out")" '"dtype":"f32","noise_reaches":1'
+	size() { wc -c <"$1/copy-0/model.safetensors"; }
+	[ $(($(size "$TMP/pub") * 10)) -lt $(($(size "$TMP/pub32") * 7)) ] || fail "$(size "$TMP/pub") bytes are not half of $(size "$TMP/pub32")"
+	same "$(grep -c rounding "$TMP/pub32/manifest.json")" 0
+	# Noise below the last bit does not arrive.
+	exits 0 $U mpu publish $M --secret "$TMP/secret16" -o "$TMP/pub16" --copies 2 --noise 0.0001 --dtype bf16
+	has "$(cat "$TMP/err")" "the others are published as they are"
+}
+
+# A model stored with 16 bits is published as the same numbers of 32 bits are.
+test_mpu__models_of_16_bits_are_published() {
+	for d in bf16 f16; do
+		exits 0 $U export $M -o "$TMP/$d" --dtype $d --quiet
+		exits 0 $U export "$TMP/$d" -o "$TMP/$d-f32" --dtype f32 --quiet
+		for m in $d $d-f32; do
+			exits 0 $U mpu publish "$TMP/$m" --secret "$TMP/s-$m" --noise-key "$TMP/noise" -o "$TMP/p-$m" --copies 2 --noise 0.1 --quiet
+		done
+		same "$(weights "$TMP/p-$d/copy-1")" "$(weights "$TMP/p-$d-f32/copy-1")"
+	done
+}
+
 test_mpu__simulate_says_what_noise_cost() {
 	rows
 	before=$(tree $M)

@@ -328,6 +328,38 @@ static void test_mpu_round__noise_reaches_every_float(void)
 	}
 }
 
+/* Weights of bfloat16 with a spread of 0.02 and noise of a hundredth and a tenth of 1e-4: specification 2.6. */
+static void test_mpu_round__bfloat16_rounds_noise_away(void)
+{
+	static const enum ul_dtype dtype[] = {UL_F32, UL_BF16, UL_F16};
+	ul_mpu_precision at[3][2];
+	for (int i = 0; i < 3; i++)
+		for (int k = 0; k < 2; k++) {
+			ul_err err = {0};
+			ul_mpu m = {.theta = open_model("tests/golden/families/llama"), .round = 1, .how = {.copies = 2, .rounds = 1, .noise = k ? 5e-4 : 5e-5, .dtype = dtype[i]}};
+			for (int j = 0; j < m.theta->params; j++) {
+				ul_param *p = m.theta->param[j];
+				size_t n = (size_t)p->rows * (size_t)p->cols;
+				float *w = malloc(n * sizeof *w);
+				NEED(w);
+				NEED_OK(ul_param_own(p, &err), err);
+				ul_param_get_f32(p, w);
+				ul_mpu_round_to(UL_BF16, w, n);
+				ul_param_set_f32(p, w);
+				free(w);
+			}
+			NEED_OK(ul_mpu_begin(&m, &err), err);
+			NEED_OK(ul_mpu_precision_of(&m, &at[i][k], &err), err);
+			ul_model_free(m.theta);
+			ul_mpu_release(&m);
+		}
+	CHECK_MSG(at[0][0].reached > 0.99 && at[0][0].left < 0.01, "float32: %g reached, %g left", at[0][0].reached, at[0][0].left);
+	CHECK_MSG(at[1][0].reached < 0.05 && at[1][1].reached > 0.05 && at[1][1].reached < 0.3, "bfloat16: %g and %g reached", at[1][0].reached, at[1][1].reached);
+	CHECK_MSG(at[1][0].left > 0.1 && at[1][1].left > 0.3, "bfloat16: %g and %g left", at[1][0].left, at[1][1].left);
+	CHECK_MSG(at[2][1].left < at[1][1].left && at[2][1].left > at[0][1].left, "float16: %g left", at[2][1].left);
+	CHECK(at[1][1].base == 0);
+}
+
 static void test_mpu_round__sigma_is_a_share_of_the_task_vector(void)
 {
 	ul_err err = {0};
