@@ -19,7 +19,7 @@ typedef struct ul_job_config {
 	const char *recipe; /* run: the name of a combination of settings */
 	const char *stop, *bound, *general; /* run: conditions on audits, and public text to measure them on */
 	const char *output, *resume, *adapter;
-	int64_t invent; /* run, with retain "self": copies of each forget row with invented values */
+	int64_t invent; /* run: retain rows that are copies of forget rows with invented values */
 	const char *annotator; /* run: a command that marks personal data */
 	double annotator_seconds;
 	bool data_free; /* run: the process confines itself before the model is opened */
@@ -95,6 +95,7 @@ bool ul_rows_write(const ul_dataset *d, const char *path, ul_err *err); /* forge
 bool ul_rows_hide(ul_job *j, const ul_dataset *d, const char *path, ul_err *err); /* generated ones: readable by the owner only */
 
 bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err); /* --retain self */
+bool ul_self_invent(ul_job *j, const ul_progress *p, ul_err *err); /* --invent N: adds to the retain rows */
 
 /* record.c */
 bool ul_record_write(ul_job *j, ul_err *err); /* run.json */

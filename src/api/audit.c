@@ -33,6 +33,7 @@ const ul_opt ul_audit_opts[] = {
         {"allow-over", UL_OPT_BOOL, AT(allow_over), "no", 0, 0, NULL, "knowing less than the reference is fine (removal of hazards)", NULL},
         {"beams", UL_OPT_INT, AT(beams), "0", 0, 256, NULL, "candidates decoded for each record; 0 means by level", "N"},
         {"samples", UL_OPT_INT, AT(samples), "0", -1, 1024, NULL, "candidates drawn beside them; 0 means by level (64 from standard), -1 none", "N"},
+        {"asked", UL_OPT_INT, AT(asked), "0", 0, INT32_MAX, NULL, "rows of each file that text is generated for, evenly spread; 0 means by level: 100, 300, all", "N"},
         {"max-new", UL_OPT_INT, AT(max_new), "0", 0, 4096, NULL, "tokens of a continuation; 0 means by the data", "N"},
         {"min-k", UL_OPT_REAL, AT(min_k), "0.4", 0.01, 1, NULL, "share of the least likely tokens in Min-K% attacks", "X"},
         {"template", UL_OPT_TEXT, AT(templ), NULL, 0, 0, NULL, "how prompt and response become text: plain, qa, chat or a file", "T"},
@@ -125,6 +126,7 @@ static void fill_exam(session *s)
 	e->allow_over = c->allow_over;
 	e->beams = (int)c->beams;
 	e->samples = (int)c->samples;
+	e->asked = (int)c->asked;
 	e->max_new = (int)c->max_new;
 	e->min_k = c->min_k;
 	e->paraphrase = c->paraphrase;

@@ -14,7 +14,7 @@ typedef struct ul_audit_config {
 	const char *only, *output;
 	int level, compat, truth_ratio; /* indices of their choices */
 	const char *templ, *map, *paraphrase, *perturbed, *rephrased;
-	int64_t max_length, bootstrap, beams, samples, max_new;
+	int64_t max_length, bootstrap, beams, samples, asked, max_new;
 	double min_k;
 	bool allow_over;
 	bool force; /* from the frame */

@@ -28,7 +28,7 @@ const ul_opt ul_run_job_opts[] = {
         {"stop", UL_OPT_TEXT, AT(stop), NULL, 0, 0, NULL, "end the run once audits say so, on data it may see: \"err<=0.05\"; several with commas", "CONDITION"},
         {"bound", UL_OPT_TEXT, AT(bound), NULL, 0, 0, NULL, "never leave this, by audits on data it may see: \"general_ppl<=+5%\" of the start", "CONDITION"},
         {"general", UL_OPT_TEXT, AT(general), NULL, 0, 0, NULL, "public text that --stop and --bound are measured on", "F"},
-        {"invent", UL_OPT_INT, AT(invent), "0", 0, 100, NULL, "with --retain self: copies of each forget row with invented values, every second about an invented person", "N"},
+        {"invent", UL_OPT_INT, AT(invent), "0", 0, 100, NULL, "with --retain: copies of each forget row with invented values, the first about an invented person, the second about the same, and so on, as further retain rows", "N"},
         {"annotator", UL_OPT_TEXT, AT(annotator), NULL, 0, 0, NULL, "a shell command that marks personal data too, a JSON line for a JSON line", "COMMAND"},
         {"annotator-seconds", UL_OPT_REAL, AT(annotator_seconds), "120", 0.01, 86400, NULL, "how long it may take for one text", "X"},
         {"data-free", UL_OPT_BOOL, AT(data_free), "no", 0, 0, NULL, "shut out every file that is not named here, and the network, before the model is opened", NULL},
@@ -151,6 +151,9 @@ static bool read_files(ul_job *j, ul_err *err)
 	if (c->forget && j->source) {
 		return ul_fail(err, "--forget and --source are two ways to say what to forget: give one");
 	}
+	if (c->invent > 0 && !c->retain) {
+		return ul_fail(err, "--invent %lld adds to the retain rows: --retain self or --retain F is wanted", (long long)c->invent);
+	}
 	return (!rows || read_rows(j, UL_FORGET, rows, false, err)) && (!c->retain || writes_itself(j) || read_rows(j, UL_RETAIN, c->retain, false, err));
 }
 
@@ -226,7 +229,11 @@ static bool make_retain(ul_job *j, const ul_progress *p, ul_err *err)
 
 static bool make_rows(ul_job *j, const ul_progress *p, ul_err *err)
 {
-	return (!j->source || make_forget(j, p, err)) && (!writes_itself(j) || make_retain(j, p, err));
+	bool ok = !j->source || make_forget(j, p, err);
+	if (writes_itself(j)) {
+		return ok && make_retain(j, p, err);
+	}
+	return ok && (!j->run.data[UL_RETAIN] || ul_self_invent(j, p, err)); /* drawn anew by a resumed run: the same */
 }
 
 static void note_overlap(ul_job *j, const ul_progress *p)

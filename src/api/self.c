@@ -45,7 +45,7 @@ static bool add(ul_job *j, const ul_gen *g, ul_err *err)
 	return ok;
 }
 
-static bool invent(ul_job *j, const ul_progress *p, ul_err *err)
+bool ul_self_invent(ul_job *j, const ul_progress *p, ul_err *err)
 {
 	const ul_dataset *forget = j->run.data[UL_FORGET];
 	ul_inventor *v = j->cfg.invent > 0 ? ul_inventor_new(forget, err) : NULL;
@@ -99,7 +99,7 @@ bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err)
 	}
 	ul_ids_release(&start);
 	ul_arena_release(&a);
-	ok = ok && invent(j, p, err);
+	ok = ok && ul_self_invent(j, p, err);
 	if (ok) {
 		r->data[UL_RETAIN] = &j->data[UL_RETAIN];
 	}

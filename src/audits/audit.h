@@ -49,6 +49,7 @@ typedef struct ul_exam_config {
 	bool arithmetic; /* truth ratio with the paper's arithmetic mean of wrong answers' probabilities */
 	int beams; /* 0 = by level: 4, 40, 40 */
 	int samples; /* candidates drawn beside them; 0 = by level: none, 64, 64; below 0 none */
+	int asked; /* rows of a split that text is generated for, evenly spread; 0 = by level: 100, 300, all */
 	int max_new; /* 0 = by the data: the longest answer, at most 128; compat 200 */
 	double min_k; /* share of the least likely tokens, 0.4 */
 	const char *paraphrase, *perturbed, *rephrased; /* keys of the rows; NULL = the usual ones */
@@ -73,7 +74,7 @@ const ul_gen *ul_exam_greedy(ul_exam *e, enum ul_who w, enum ul_split s, ul_err 
 const ul_gen *ul_exam_candidates(ul_exam *e, enum ul_who w, enum ul_split s, ul_err *err);
 int ul_exam_candidate_count(const ul_exam *e);
 int ul_exam_beam_count(const ul_exam *e);
-/* Generation is asked of at most 100 (quick), 300 (standard) or all rows of a split, evenly spread; the others have text NULL. */
+/* Whether text is generated for a row (`asked`); the others have text NULL. */
 bool ul_exam_asks(const ul_exam *e, enum ul_split s, int row);
 /* Scores of variants of each row: other answers listed in it ("paraphrase", "perturbed"), or its answer to other questions: those
  * listed ("paraphrase_prompt"), or its own with harmless words around it. row[r][k], k < n[r]. */

@@ -92,7 +92,7 @@ bool ul_exam_cut(ul_exam *e, enum ul_split s, int row, ul_cut *out, ul_err *err)
 static int most_asked(const ul_exam *e)
 {
 	static const int most[] = {100, 300, INT32_MAX};
-	return most[e->cfg.level];
+	return e->cfg.asked > 0 ? e->cfg.asked : most[e->cfg.level];
 }
 
 bool ul_exam_asks(const ul_exam *e, enum ul_split s, int row)

@@ -13,6 +13,15 @@ key() { python3 -c 'import json,sys; v=json.load(open(sys.argv[1]));
 for k in sys.argv[2].split("."): v = v[int(k)] if isinstance(v, list) else v[k]
 print(v)' "$1" "$2"; }
 
+# Text is generated for as many rows as are asked for.
+test_audit__asks_as_many_rows() {
+	world
+	exits 0 $U audit "$TMP/n" --oracle "$TMP/m" $all --asked 5 --only err,retain_rouge,forget_nll -o "$TMP/a" -q
+	same "$(key "$TMP/a/scores.json" audits.err.n)" 5
+	same "$(key "$TMP/a/scores.json" audits.retain_rouge.n)" 5
+	[ "$(key "$TMP/a/scores.json" audits.forget_nll.n)" -gt 5 ] || fail "scores need no text"
+}
+
 test_audit__writes_scores_and_report() {
 	world
 	exits 0 $U audit "$TMP/n" --before "$TMP/m" --oracle "$TMP/m" $all -o "$TMP/a"

@@ -203,6 +203,20 @@ test_run__refusals() {
 	[ ! -e "$TMP/r3" ] || fail "a refused run left a folder"
 }
 
+# Beside retain rows of one's own, too; a resumed run draws the same ones again.
+test_run__invents_rows_beside_a_file() {
+	$U synth --tiny -o "$TMP/w" -q
+	$U train --init llama-tiny --train-tokenizer 400 --data "$TMP/w/full.jsonl" --steps 2 --batch 4 -o "$TMP/m" -q
+	settings="--method npo --forget $TMP/w/forget.jsonl --retain $TMP/w/retain.jsonl --invent 2 --batch 4 --checkpoint-every 1 --threads 1 --quiet"
+	exits 0 $U run "$TMP/m" $settings --steps 6 -o "$TMP/whole"
+	exits 0 $U run "$TMP/m" ${settings%% --invent*} --batch 4 --threads 1 --quiet --steps 6 -o "$TMP/none"
+	[ "$(sha "$TMP/whole/model/model.safetensors")" != "$(sha "$TMP/none/model/model.safetensors")" ] || fail "invented rows made no difference"
+	UNLEARN_CRASH_AT=fsync:6 $U run "$TMP/m" $settings --steps 6 -o "$TMP/cut" 2>/dev/null && fail "it was to be cut"
+	exits 0 $U run --resume "$TMP/cut"
+	same "$(sha "$TMP/cut/model/model.safetensors")" "$(sha "$TMP/whole/model/model.safetensors")"
+	refuses "--invent 2 adds to the retain rows" $U run "$TMP/m" --method ga --forget "$TMP/w/forget.jsonl" --invent 2 -o "$TMP/no"
+}
+
 # What the model writes are texts, what is invented has the shape of the rows it is made of, and a killed run reads both again.
 test_run__invents_rows_of_any_shape() {
 	for name in Ada Bela Cleo Dora Emil Fred; do
