@@ -171,7 +171,17 @@ static bool make_forget(ul_job *j, const ul_progress *p, ul_err *err)
 	if (!made_before(j, UL_FORGET, path, &found, err) || found) {
 		return found;
 	}
-	ul_source_job job = {.model = j->run.model, .config = j->source_config, .seed = (uint64_t)j->run.train.seed, .subjects = j->cfg.subjects, .annotator = j->annotator, .progress = p, .out = &j->data[UL_FORGET], .summary = j->summary};
+	ul_source_job job = {
+	        .model = j->run.model,
+	        .config = j->source_config,
+	        .seed = (uint64_t)j->run.train.seed,
+	        .subjects = j->cfg.subjects,
+	        .annotator = j->annotator,
+	        .progress = p,
+	        .out = &j->data[UL_FORGET],
+	        .keep = writes_itself(j) ? &j->data[UL_RETAIN] : NULL,
+	        .summary = j->summary,
+	};
 	if (!ul_source_make(j->source, &job, err)) {
 		return false;
 	}

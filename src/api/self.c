@@ -19,7 +19,7 @@ enum { SELF_TOKENS = 96,
 static bool seen(const ul_dataset *d, const char *text)
 {
 	for (int i = 0; i < d->n; i++) {
-		if (!strcmp(d->row[i].text, text)) {
+		if (!strcmp(d->row[i].text ? d->row[i].text : d->row[i].response, text)) {
 			return true;
 		}
 	}
@@ -39,6 +39,11 @@ static bool add(ul_job *j, const ul_gen *g, ul_err *err)
 	found = good ? ul_annotate(j->annotator, text.data, text.len, 0, NULL, &f, 1, err) : 0;
 	good &= found == 0;
 	json_t *record = good ? json_pack("{s:s, s:{s:s, s:I, s:i}}", "text", text.data, "source", "name", "self", "seed", (json_int_t)seed, "draw", g->sample) : NULL;
+	if (record && d->shape == UL_SHAPE_PAIR) { /* beside answers that the source wants kept: an answer to nothing */
+		json_object_set_new(record, "prompt", json_string(""));
+		json_object_set_new(record, "response", json_string(text.data));
+		json_object_del(record, "text");
+	}
 	bool ok = found >= 0 && (!good || (record ? ul_dataset_add(d, record, err) : ul_nomem(err, n)));
 	json_decref(record);
 	ul_buf_release(&text);
@@ -82,6 +87,7 @@ bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err)
 	if (!r->model->tok) {
 		return ul_fail(err, "--retain self: %s has no tokenizer, and rows it writes are texts", r->model->path ? r->model->path : "the model");
 	}
+	want += j->data[UL_RETAIN].n;
 	if (p && p->note) {
 		p->note(p->ud, "the model writes its own retain rows");
 	}

@@ -17,6 +17,7 @@ typedef struct ul_source_job {
 	ul_annotator *annotator; /* marks personal data beside the recognisers (ul_annotate), or NULL */
 	const ul_progress *progress;
 	ul_dataset *out; /* rows are added with ul_dataset_add; each record carries "source": {provenance} */
+	ul_dataset *keep; /* for --retain self: what the source knows should stay; NULL = nobody asks */
 	json_t *summary; /* an object for run.json: counts, what was dropped and why */
 } ul_source_job;
 
