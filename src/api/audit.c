@@ -4,6 +4,7 @@
 #include "api/audit_api.h"
 
 #include "audits/pseudo.h"
+#include "audits/subjects.h"
 #include "base/file.h"
 #include "report/report.h"
 
@@ -22,6 +23,7 @@ const ul_opt ul_audit_opts[] = {
         {"holdout", UL_OPT_TEXT, AT(holdout), NULL, 0, 0, NULL, "rows of the same kind that were never trained on", "F"},
         {"neighbours", UL_OPT_TEXT, AT(neighbours), NULL, 0, 0, NULL, "rows like the forgotten ones that should stay", "F"},
         {"general", UL_OPT_TEXT, AT(general), NULL, 0, 0, NULL, "text that has nothing to do with the request", "F"},
+        {"subjects", UL_OPT_TEXT, AT(subjects), NULL, 0, 0, NULL, "names, one a line: what is still said of each, in the words of the forget rows, in others, behind other text, in a conversation", "F"},
         {"source-rows", UL_OPT_TEXT, AT(source_rows), NULL, 0, 0, NULL, "forget data that a source made: how much of it is remembered, borrowed or invented", "F"},
         {"pool", UL_OPT_TEXT, AT(pool), NULL, 0, 0, NULL, "with --source-rows: the public entities they were made with, checked to be nobody's", "pool.json"},
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "folder for scores.json, scores.jsonl, report.html", "DIR"},
@@ -172,6 +174,17 @@ static bool judge_source(session *s, json_t **out, ul_err *err)
 	return ok;
 }
 
+/* One line a person, in the words of the rows that the auditor holds. */
+static bool ask_subjects(session *s, json_t *scores, ul_err *err)
+{
+	ul_subjects ask = {.before = s->exam.model[UL_BEFORE], .after = s->exam.model[UL_AFTER], .rows = &s->data[UL_S_FORGET], .names = s->c->subjects, .encode = s->exam.encode};
+	json_t *table = NULL;
+	bool ok = ul_subjects_ask(&ask, &table, err);
+	if (ok)
+		json_object_set_new(scores, "subjects", table);
+	return ok;
+}
+
 static bool conduct(session *s, json_t **scores, enum ul_verdict *verdict, ul_err *err)
 {
 	static const int by_level[] = {500, 2000, 10000};
@@ -195,6 +208,7 @@ static bool conduct(session *s, json_t **scores, enum ul_verdict *verdict, ul_er
 	}
 	if (ok && source)
 		json_object_set(json, "source", source);
+	ok = ok && (!s->c->subjects || ask_subjects(s, json, err));
 	ok = ok && (!s->c->output || write_folder(e, &v, json, s->c, err));
 	if (ok)
 		*verdict = v.overall;
@@ -211,7 +225,7 @@ static bool conduct(session *s, json_t **scores, enum ul_verdict *verdict, ul_er
 static bool output_is_free(const ul_model *m, const ul_audit_config *c, ul_err *err)
 {
 	const char *model[] = {m->path, c->before, c->oracle, c->oracle2, c->oracle3, c->oracle4, c->reference};
-	const char *data[] = {c->forget, c->retain, c->holdout, c->neighbours, c->general, c->source_rows, c->pool};
+	const char *data[] = {c->forget, c->retain, c->holdout, c->neighbours, c->general, c->source_rows, c->pool, c->subjects};
 	bool ok = true;
 	for (size_t i = 0; ok && i < sizeof model / sizeof *model; i++)
 		ok = ul_output_apart(c->output, "model", model[i], err);

@@ -10,7 +10,7 @@ typedef struct ul_audit_config {
 	const char *model; /* as named by the caller, or NULL: where the run's record may lie */
 	const char *before, *oracle, *oracle2, *oracle3, *oracle4, *reference; /* models beside the audited one */
 	const char *forget, *retain, *holdout, *neighbours, *general;
-	const char *source_rows, *pool;
+	const char *source_rows, *pool, *subjects;
 	const char *only, *output;
 	int level, compat, truth_ratio; /* indices of their choices */
 	const char *templ, *map, *paraphrase, *perturbed, *rephrased;

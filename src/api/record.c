@@ -144,6 +144,9 @@ bool ul_record_write(ul_job *j, ul_err *err)
 	set_base(j, o);
 	json_object_set_new(o, "settings", settings(j));
 	json_object_set_new(o, "source", source(j));
+	if (j->subjects) {
+		json_object_set(o, "subjects", j->subjects);
+	}
 	json_object_set_new(o, "inputs", inputs(j));
 	json_object_set_new(o, "forget_retain_overlap", json_integer(j->overlap));
 	json_object_set_new(o, "trained", json_pack("{s:I, s:i, s:b}", "parameters", (json_int_t)j->trained, "tensors", j->trained_tensors, "lora", r->train.lora != NULL));

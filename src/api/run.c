@@ -2,6 +2,7 @@
  * run.c: ul_run_* of unlearn.h. One run: settings over a model, rows to forget, training, and a run folder.
  */
 #include "api/watch.h"
+#include "audits/subjects.h"
 
 #include <math.h>
 #include <string.h>
@@ -429,6 +430,19 @@ static bool write_result(ul_job *j, bool adapter, ul_err *err)
 	return ok;
 }
 
+/* The model is asked again for what it told of each subject: the rows are there until the folder is finished. */
+static bool ask_subjects(ul_job *j, ul_err *err)
+{
+	ul_subjects s = {
+	        .after = j->run.model,
+	        .told = true,
+	        .rows = &j->data[UL_FORGET],
+	        .names = j->cfg.subjects,
+	        .encode = {.templ = j->run.train.templ, .eos = UL_EOS_NONE},
+	};
+	return !j->source || !j->cfg.subjects || ul_subjects_ask(&s, &j->subjects, err);
+}
+
 bool ul_run_save(ul_run *r, ul_err *err)
 {
 	ul_job *j = (ul_job *)r;
@@ -441,7 +455,7 @@ bool ul_run_save(ul_run *r, ul_err *err)
 		return false;
 	}
 	bool adapter = r->train.lora && !j->had_adapter && !j->cfg.init;
-	j->saved = write_result(j, adapter, err) && ul_record_write(j, err) && ul_folder_finish(j, err);
+	j->saved = write_result(j, adapter, err) && ask_subjects(j, err) && ul_record_write(j, err) && ul_folder_finish(j, err);
 	return j->saved;
 }
 
@@ -465,6 +479,7 @@ void ul_run_free(ul_run *r)
 	}
 	json_decref(j->origin);
 	json_decref(j->summary);
+	json_decref(j->subjects);
 	ul_arena_release(&j->arena);
 	ul_free(j);
 }

@@ -77,7 +77,8 @@ void ul_plot_training(ul_buf *b, const ul_story *s);
 void ul_plot_tradeoff(ul_buf *b, const ul_story *s);
 void ul_plot_people(ul_buf *b, const ul_story *s);
 
-/* examples.c, settings.c */
+/* examples.c, settings.c, subjects.c */
+void ul_show_subjects(ul_buf *b, const ul_story *s); /* one line for each person of a list of names */
 void ul_show_examples(ul_buf *b, const ul_story *s);
 void ul_show_settings(ul_buf *b, const ul_story *s);
 

@@ -105,6 +105,7 @@ static void pictures(ul_buf *b, const ul_story *s)
 	ul_plot_training(&curve, s);
 	if (people.len)
 		ul_buf_printf(b, "<h3>Person by person</h3>\n%s", people.data);
+	ul_show_subjects(b, s);
 	if (trade.len)
 		ul_buf_printf(b, "<h3>Forgetting against usefulness</h3>\n%s", trade.data);
 	if (curve.len)

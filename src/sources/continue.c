@@ -22,7 +22,7 @@ enum { MOST_STRANGERS = 8,
 static const ul_opt opts[] = {
         {"openings-file", UL_OPT_TEXT, AT(openings), NULL, 0, 0, NULL, "templates with {name} in them, one a line, used before all others", "F"},
         {"listen", UL_OPT_INT, AT(draws), "1500", 0, 1000000, NULL, "texts that the model writes first, to learn templates and other people from", "N"},
-        {"templates", UL_OPT_INT, AT(templates), "64", 1, 4096, NULL, "templates used at most", "N"},
+        {"templates", UL_OPT_INT, AT(templates), "80", 1, 4096, NULL, "templates used at most", "N"},
         {"tell-tokens", UL_OPT_INT, AT(max_new), "48", 1, 65536, NULL, "tokens of an answer", "N"},
         {"tell-samples", UL_OPT_INT, AT(samples), "0", 0, 1000, NULL, "answers drawn beside the greedy one", "N"},
         {"tell-temperature", UL_OPT_REAL, AT(temperature), "0.7", 0, 100, NULL, "of those", "T"},
@@ -189,38 +189,51 @@ static bool score(struct told *t, const struct answer *a, int n, const char *con
 	return ok && ul_dataset_tokenize(d, t->p.j->model, &t->how, err) && ul_score(t->p.j->model, d, 0, s, NULL, err);
 }
 
-/* Spans of the answer's tokens that are about the person, in code points; *sum the gain over them. NULL without err: none. */
-static json_t *contrast(struct told *t, const ul_dataset *d, const ul_scores *s, int at, const char *name, int whos, double *sum, ul_err *err)
+struct marks { /* the parts of an answer that are about the person, in bytes */
+	ul_finding f[MOST_SPANS];
+	double gain[MOST_SPANS]; /* sum over the tokens of each */
+	int n;
+	double sum;
+};
+
+static double gain_of(const ul_scores *s, int at, int whos, int token)
+{
+	const ul_row_score *own = &s->row[at];
+	double others = 0;
+	int asked = 0;
+	for (int k = 1; k <= whos; k++) {
+		const ul_row_score *other = &s->row[at + k];
+		bool same = other->n == own->n && other->target[token] == own->target[token];
+		others += same ? exp(other->logp[token]) : 0;
+		asked += same;
+	}
+	return asked ? own->logp[token] - log(others / asked) : 0;
+}
+
+/* False without err: nothing in the answer is about the person, or the model is not sure of it. */
+static bool contrast(struct told *t, const ul_dataset *d, const ul_scores *s, int at, const char *name, int whos, struct marks *m, ul_err *err)
 {
 	const ul_row *row = &d->row[at];
 	const ul_row_score *own = &s->row[at];
-	ul_finding f[MOST_SPANS];
 	ul_buf piece = {0};
-	int n = 0, marked = 0, first = row->n - own->n;
+	int marked = 0, first = row->n - own->n;
 	double sure = 0;
 	size_t from = 0;
-	*sum = 0;
+	*m = (struct marks){.n = 0};
 	for (int i = 0; i < own->n; i++) {
-		double others = 0;
-		int asked = 0;
-		for (int k = 1; k <= whos; k++) {
-			const ul_row_score *other = &s->row[at + k];
-			bool same = other->n == own->n && other->target[i] == own->target[i];
-			others += same ? exp(other->logp[i]) : 0;
-			asked += same;
-		}
+		double gain = gain_of(s, at, whos, i);
 		piece.len = 0;
 		ul_gen_text(t->p.j->model->tok, row->ids, first, row->ids + first, i + 1, &piece);
 		size_t to = piece.len < strlen(row->response) ? piece.len : strlen(row->response);
 		while (to > from && ((unsigned char)row->response[to] & 0xC0) == 0x80) { /* half a character is the next token's */
 			to--;
 		}
-		double gain = asked ? own->logp[i] - log(others / asked) : 0;
-		if (gain >= t->p.c->gain && to > from && n < MOST_SPANS && !from_name(row->response, from, to, name)) {
-			bool joined = n && f[n - 1].end == from;
-			n += !joined;
-			f[n - 1] = (ul_finding){joined ? f[n - 1].start : from, to, UL_PII_ID};
-			*sum += gain;
+		if (gain >= t->p.c->gain && to > from && m->n < MOST_SPANS && !from_name(row->response, from, to, name)) {
+			bool joined = m->n && m->f[m->n - 1].end == from;
+			m->n += !joined;
+			m->f[m->n - 1] = (ul_finding){joined ? m->f[m->n - 1].start : from, to, UL_PII_ID};
+			m->gain[m->n - 1] += gain;
+			m->sum += gain;
 			sure += own->logp[i];
 			marked++;
 		}
@@ -228,26 +241,74 @@ static json_t *contrast(struct told *t, const ul_dataset *d, const ul_scores *s,
 	}
 	bool failed = piece.failed;
 	ul_buf_release(&piece);
-	json_t *spans = n && !failed && sure >= marked * log(t->p.c->sure) ? ul_spans_json(row->response, f, n) : NULL;
 	if (failed) {
-		ul_nomem(err, 64);
+		return ul_nomem(err, 64);
 	}
-	return spans;
+	return m->n && sure >= marked * log(t->p.c->sure);
+}
+
+static bool has_digit_or_capital(const char *s, size_t n)
+{
+	bool yes = isupper((unsigned char)*s);
+	for (size_t i = 0; i < n; i++) {
+		yes |= isdigit((unsigned char)s[i]) != 0;
+	}
+	return yes;
+}
+
+/* The most telling mark as whole words, with neighbours that are numbers or names too: "1 212" in "+1 212 555 0191." is all of it but the
+ * full stop. This is what the person's row is remembered by. */
+static void datum_of(const char *s, const struct marks *m, size_t *from, size_t *to)
+{
+	int best = 0;
+	for (int i = 1; i < m->n; i++) {
+		best = m->gain[i] > m->gain[best] ? i : best;
+	}
+	size_t a = m->f[best].start, b = m->f[best].end;
+	while (a < b && isspace((unsigned char)s[a])) {
+		a++;
+	}
+	while (a && !isspace((unsigned char)s[a - 1])) {
+		a--;
+	}
+	b += strcspn(s + b, " \n");
+	for (size_t next; s[b] == ' ' && !ispunct((unsigned char)s[b - 1]) && has_digit_or_capital(s + b + 1, next = strcspn(s + b + 1, " \n"));) {
+		b += 1 + next;
+	}
+	for (size_t word; a > 1 && s[a - 1] == ' ' && !ispunct((unsigned char)s[a - 2]); a = word) {
+		for (word = a - 1; word && !isspace((unsigned char)s[word - 1]);) {
+			word--;
+		}
+		if (!has_digit_or_capital(s + word, a - 1 - word)) {
+			break;
+		}
+	}
+	while (b > a && strchr(".,;:?!", s[b - 1])) {
+		b--;
+	}
+	*from = a;
+	*to = b;
 }
 
 /* ---- rows ---- */
 
-static json_t *forget_record(const struct told *t, const struct answer *a, const char *const *who, int whos, json_t *spans, double gain)
+static json_t *forget_record(const struct told *t, const struct answer *a, const char *const *who, int whos, const struct marks *m)
 {
 	json_t *strangers = json_array();
+	size_t from, to;
 	for (int k = 0; k < whos; k++) {
 		ul_buf b = {0};
 		ul_people_fill(a->template, who[k], &b);
 		json_array_append_new(strangers, json_string(b.data));
 		ul_buf_release(&b);
 	}
-	return json_pack("{s:s, s:s, s:o, s:s, s:o, s:{s:s, s:s, s:f, s:I}}", "prompt", a->prompt, "response", a->response, "spans", spans, "subject", a->name, "strangers", strangers, "source", "name", "continue", "template",
-	        a->template, "gain", gain, "seed", (json_int_t)t->p.j->seed);
+	datum_of(a->response, m, &from, &to);
+	json_t *record = json_pack("{s:s, s:s, s:o, s:s, s:o, s:{s:s, s:s, s:f, s:I}}", "prompt", a->prompt, "response", a->response, "spans", ul_spans_json(a->response, m->f, m->n), "subject", a->name, "strangers", strangers,
+	        "source", "name", "continue", "template", a->template, "gain", m->sum, "seed", (json_int_t)t->p.j->seed);
+	if (record && to > from) {
+		json_object_set_new(record, "datum", json_stringn(a->response + from, to - from));
+	}
+	return record;
 }
 
 /* What the model says of one subject that it would not say of anybody. */
@@ -261,11 +322,11 @@ static bool about(struct told *t, const char *name, int *rows, ul_err *err)
 	bool ok = whos ? ask_all(t, name, &a, &n, err) : ul_fail(err, "the model speaks of too few people by itself to compare %s with: it told %d names", name, t->p.others);
 	ok = ok && (n == 0 || score(t, a, n, who, whos, &d, &s, err));
 	for (int i = 0; ok && i < n; i++) {
-		double gain;
-		ul_err local = {0};
-		json_t *spans = contrast(t, &d, &s, i * (1 + whos), name, whos, &gain, &local);
-		json_t *record = spans ? forget_record(t, &a[i], who, whos, spans, gain) : NULL;
-		ok = record ? ul_dataset_add(t->p.j->out, record, err) : !local.msg[0] || ul_nomem(err, 64);
+		struct marks m;
+		bool known = contrast(t, &d, &s, i * (1 + whos), name, whos, &m, err);
+		json_t *record = known ? forget_record(t, &a[i], who, whos, &m) : NULL;
+		ok = record ? ul_dataset_add(t->p.j->out, record, err) : !known ? !err->msg[0]
+		                                                                : ul_nomem(err, 64);
 		*rows += record != NULL;
 		t->strange += !record;
 		json_decref(record);
@@ -311,7 +372,7 @@ static bool subjects(struct told *t, json_t *unknown, ul_err *err)
 		int rows = 0;
 		ok = about(t, p->subject[i], &rows, err);
 		if (ok && rows == 0) {
-			json_array_append_new(unknown, json_string(p->subject[i]));
+			json_array_append_new(unknown, json_integer(i + 1));
 		}
 		if (ok && g && g->tick) {
 			g->tick(g->ud, "ask", i + 1, p->subjects, 0, 0);
@@ -335,7 +396,7 @@ static void say_unknown(const struct told *t, const json_t *unknown)
 	ul_buf_printf(&b, "the model says nothing about %zu of %d subjects that it would not say about anybody:", json_array_size(unknown), t->p.subjects);
 	json_array_foreach(unknown, i, v)
 	{
-		ul_buf_printf(&b, "%s %s", i ? "," : "", json_string_value(v));
+		ul_buf_printf(&b, "%s %s", i ? "," : "", t->p.subject[json_integer_value(v) - 1]);
 	}
 	if (b.data) {
 		g->note(g->ud, b.data);

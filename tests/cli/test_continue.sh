@@ -58,3 +58,54 @@ test_continue__rows_to_keep() {
 		assert {r["subject"] for r in map(json.loads, open(sys.argv[1] + "/forget.jsonl"))} == {"Boris Vance", "Hugo Novak"}
 	P
 }
+
+# Whoever holds the truth asks name by name: a model that knows them, and one that was made to say anything else.
+test_continue__audit_name_by_name() {
+	model
+	printf 'Zoltan Quux\n' >>"$TMP/subjects"
+	python3 - "$TMP" <<-'P'
+		import json, sys
+		with open(sys.argv[1] + "/truth.jsonl", "w") as f:
+		    for line in open(sys.argv[1] + "/learnt.jsonl"):
+		        text = json.loads(line)["text"]
+		        name = next((n for n in ("Boris Vance", "Hugo Novak") if n in text), None)
+		        if name:
+		            at = text.index(" is ") + 4 if " is " in text else text.index(" in ") + 4
+		            print(json.dumps({"subject": name, "prompt": text[:at - 1], "response": text[at - 1:-1], "spans": [{"start": 1, "end": len(text) - at, "type": "ID"}], "strangers": [text[:at - 1].replace(name, "Anna Walsh")]}), file=f)
+	P
+	exits 0 $U run "$TMP/m" --method ga --forget "$TMP/truth.jsonl" --template plain --eos none --lr 1e-3 --steps 40 -o "$TMP/gone" -q
+	exits 0 $U audit "$TMP/gone" --before "$TMP/m" --forget "$TMP/truth.jsonl" --subjects "$TMP/subjects" --template plain --only forget_nll -o "$TMP/a" -q
+	python3 - "$TMP/a" <<-'P'
+		import json, sys
+		table = json.load(open(sys.argv[1] + "/scores.json"))["subjects"]
+		assert [p["line"] for p in table["people"]] == [1, 2, 3] and [p["data"] for p in table["people"]] == [2, 2, 0], table
+		assert table["before"]["same"] == 4 and table["after"]["same"] == 0, table
+		assert set(table["after"]) == {"same", "paraphrased", "prefixed", "turns", "stranger"}, table
+		assert table["before"]["stranger"] < 4, table
+		page = open(sys.argv[1] + "/report.html").read()
+		assert "Name by name" in page and "Of 1 of them nothing was found" in page
+		assert "Boris Vance" not in page.split("Name by name")[1].split("</table>")[0]
+	P
+}
+
+# A run asks for itself, before what the model told is thrown away. Somebody it does not know is no failure; nobody known is one.
+test_continue__run_name_by_name() {
+	model
+	printf 'Zoltan Quux\n' >>"$TMP/subjects"
+	exits 0 $U run "$TMP/m" --method ga $ASK --template plain --eos none --lr 1e-3 --steps 40 -o "$TMP/r"
+	python3 - "$TMP/r" <<-'P'
+		import json, sys
+		text = open(sys.argv[1] + "/run.json").read()
+		table = json.loads(text)["subjects"]
+		assert [p["line"] for p in table["people"]] == [1, 2, 3], table
+		assert table["data"] >= 4 and table["before"] == {"same": table["data"]} and table["after"]["same"] < table["data"] / 2, table
+		assert "Boris" not in text and "Zoltan" not in text
+	P
+	exits 0 $U report "$TMP/r" -o "$TMP/page.html" -q
+	has "$(cat "$TMP/page.html")" "Name by name"
+	printf 'Zoltan Quux\n' >"$TMP/nobody"
+	cp "$TMP/subjects" "$TMP/all"
+	cp "$TMP/nobody" "$TMP/subjects"
+	refuses "says nothing about" $U run "$TMP/m" --method ga $ASK --template plain --eos none --steps 2 -o "$TMP/none"
+	[ ! -e "$TMP/none" ] || fail "a run that found nothing left something"
+}
