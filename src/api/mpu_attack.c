@@ -5,7 +5,7 @@
  *   1 mean       1/α-weighted mean of the copies as they are published
  *   2 copies     each copy aligned to the first, then the mean
  *   3 base       each copy aligned to a public base, then the mean
- *   4 updates    server: which rows were forgotten, and which tokens they hold, from a client's update
+ *   4 updates    server: which rows were forgotten, and which tokens they hold, from a client's update; and whole rows by gradient inversion
  *   5 poison     client: how far one dishonest copy can move the weights
  */
 #include "api/mpu_attack_api.h"
@@ -194,6 +194,40 @@ static bool tokens(stand *t, const ul_model *m, double *auc)
 	return ok;
 }
 
+/* Rows of the client that the update gives away, token by token. */
+static bool invert(stand *t, const ul_model *then, json_t *into)
+{
+	const ul_param *was = t->copy[0]->layer[0].down, *is = then->layer[0].down;
+	const char *path[] = {t->a->forget, t->a->retain};
+	size_t n = (size_t)was->rows * (size_t)was->cols;
+	int rows = 0, whole = 0, tokens = 0, found = 0;
+	ul_mpu_rows tree = {0};
+	float *x = ul_malloc(2 * n * sizeof *x);
+	if (!x)
+		return ul_nomem(t->err, 2 * n * sizeof *x);
+	ul_param_get_f32(is, x);
+	ul_param_get_f32(was, x + n);
+	for (size_t e = 0; e < n; e++)
+		x[e] -= x[n + e];
+	bool ok = ul_mpu_invert(t->copy[0], x, &tree, t->err);
+	for (int p = 0; ok && p < 2; p++) {
+		ul_dataset d = {0};
+		ul_data_config c = {0};
+		ok = !path[p] || (ul_dataset_read(&d, path[p], &c, t->err) && ul_dataset_tokenize(&d, then, &c, t->err));
+		for (int r = 0; ok && r < d.n; r++) {
+			int inputs = d.row[r].n - 1, reach = inputs > 0 ? ul_mpu_rows_reach(&tree, d.row[r].ids, inputs) : 0; /* the last token is only predicted */
+			rows += inputs > 0, whole += inputs > 0 && reach == inputs, tokens += inputs, found += reach;
+		}
+		ul_dataset_release(&d);
+	}
+	if (ok)
+		json_object_update_new(into, json_pack("{s:i, s:i, s:i, s:i, s:f, s:i}", "rank", tree.rank, "of", tree.full, "rows", rows, "rows_read", whole, "tokens_read",
+		                                     tokens ? (double)found / tokens : 0, "prefixes", tree.n - 1));
+	ul_mpu_rows_release(&tree);
+	ul_free(x);
+	return ok;
+}
+
 static bool learn(stand *t)
 {
 	json_t *m = ul_mpu_manifest_read(t->a->update, NULL, NULL, t->err);
@@ -206,7 +240,8 @@ static bool learn(stand *t)
 	ok = in && (!t->a->holdout || out) && (lora || tokens(t, then, &words));
 	if (ok) {
 		json_t *o = json_pack("{s:o, s:o}", "membership_auc", ul_json_number(area(in, n, out, h)), "tokens_auc", ul_json_number(words));
-		ok = json_object_set_new(t->found, "updates", o) == 0 || ul_nomem(t->err, 64);
+		ok = lora || invert(t, then, o);
+		ok = (json_object_set_new(t->found, "updates", o) == 0 || ul_nomem(t->err, 64)) && ok;
 	}
 	ul_free(in);
 	ul_free(out);

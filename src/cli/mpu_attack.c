@@ -4,6 +4,8 @@
 #include "api/mpu_attack_api.h"
 #include "cli/work.h"
 
+#include <math.h>
+
 #define AT(field) offsetof(ul_mpu_attack_job, field)
 static const ul_opt opts[] = {
         {"secret", UL_OPT_TEXT, AT(secret), NULL, 0, 0, NULL, "the server's secret folder, to judge by; the attacks do not look into it", "DIR"},
@@ -17,7 +19,8 @@ static const ul_opt opts[] = {
 
 static double number(const json_t *o, const char *key)
 {
-	return json_number_value(json_object_get(o, key));
+	const json_t *v = json_object_get(o, key);
+	return json_is_number(v) ? json_number_value(v) : NAN;
 }
 
 static void print_table(const json_t *found)
@@ -36,6 +39,9 @@ static void print_table(const json_t *found)
 	const json_t *u = json_object_get(found, "updates");
 	if (u)
 		printf("4 from an update: forgotten rows told from others with AUC %.3f, their tokens with AUC %.3f (0.5 tells nothing)\n", number(u, "membership_auc"), number(u, "tokens_auc"));
+	if (u && json_object_get(u, "rows"))
+		printf("4 by gradient inversion: %.0f of %.0f rows read whole, %.1f %% of their tokens (rank %.0f of %.0f)\n", number(u, "rows_read"), number(u, "rows"), 100 * number(u, "tokens_read"),
+		        number(u, "rank"), number(u, "of"));
 	printf("5 one dishonest copy moves the weights by at most %.3g of their length\n", number(json_object_get(found, "poison"), "one_copy_moves"));
 }
 

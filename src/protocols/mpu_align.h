@@ -21,4 +21,15 @@ bool ul_mpu_mean(ul_model *const *copy, const ul_mpu_plan *const *plan, int n, u
 /* `turned`: the transform the estimate still stands in, known to the judge only, or NULL. */
 bool ul_mpu_judge(const ul_mpu *m, const ul_model *estimate, const ul_mpu_plan *turned, ul_mpu_found *out, ul_err *err);
 
+/* mpu_invert.c: the client's rows from its update, as a tree of prefixes. */
+typedef struct ul_mpu_rows {
+	int *parent, *token; /* [n]; node 0 is the empty prefix */
+	int n;
+	int rank, full; /* of the update that was looked at; nothing is looked for where it is full */
+} ul_mpu_rows;
+/* delta [hidden, ffn]: how the first block's down projection of `copy` changed, in the copy's own coordinates. */
+bool ul_mpu_invert(ul_model *copy, const float *delta, ul_mpu_rows *out, ul_err *err);
+int ul_mpu_rows_reach(const ul_mpu_rows *r, const int *ids, int n); /* how many of these tokens, from the first on, were found */
+void ul_mpu_rows_release(ul_mpu_rows *r);
+
 #endif

@@ -313,7 +313,14 @@ assert r["mean"]["noise_left"] > 2
 assert r["copies"]["noise_left"] < 1e-3 and r["copies"]["exact"] > 0.999
 assert r["updates"]["membership_auc"] > 0.6, r
 assert abs(r["updates"]["tokens_auc"] - 0.5) > 0.2, r  # AdamW moves the rows of absent tokens further
+assert r["updates"]["rows_read"] == 0 and r["updates"]["rows"] > 10, r
 P
+	# A step of SGD on two short rows gives both away.
+	head -n 1 "$TMP/world/forget.jsonl" >"$TMP/one"
+	head -n 1 "$TMP/world/retain.jsonl" >"$TMP/other"
+	exits 0 $U mpu client "$TMP/pub" --method graddiff --forget "$TMP/one" --retain "$TMP/other" --copies 0 --optim sgd --lr 1 --steps 1 -o "$TMP/sgd" --quiet
+	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --update "$TMP/sgd" --forget "$TMP/one" --retain "$TMP/other"
+	has "$(cat "$TMP/out")" "2 of 2 rows read whole, 100.0 % of their tokens"
 	exits 0 $U mpu collect "$TMP/secret" "$TMP/up" --quiet
 	refuses "before its updates are collected" $U mpu attack "$TMP/pub" --secret "$TMP/secret"
 }
