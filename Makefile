@@ -225,7 +225,7 @@ SIZE  ?= short
 reproduce-reveal: $(B)/unlearn
 	@tools/reproduce-reveal $(B) $(SIZE)
 phenomena: $(B)/unlearn
-	@tests/phenomena/run $(B)
+	@tests/phenomena/seeds $(B) $(SEEDS)
 reproduce-dfsu: $(B)/unlearn
 	@tools/reproduce-dfsu $(B)
 reproduce-mpu: $(B)/unlearn
