@@ -72,6 +72,28 @@ static void test_ggufs__gpt2(void)
 static void test_ggufs__gemma3(void)
 {
 	own("gemma3", "gemma3", 1e-5);
+	own("gemma3_listed", "gemma3", 1e-5); /* its sliding layers one by one instead of by a period */
+}
+
+/* The bytes behind a key of the listed file, `skip` further on, become `byte`; opening it fails, and says why. */
+static void bent(const char *key, size_t skip, char byte, const char *why)
+{
+	ul_err err = {0};
+	ul_buf b = {0};
+	NEED_OK(ul_file_read(&b, "tests/golden/gguf/gemma3_listed.gguf", 1 << 20, &err), err);
+	char *at = memmem(b.data, b.len, key, strlen(key));
+	NEED(at);
+	at[strlen(key) + skip] = byte;
+	FILE *f = fopen(test_path("bent.gguf"), "wb");
+	NEED(f && fwrite(b.data, 1, b.len, f) == b.len && !fclose(f));
+	CHECK_FAILS(ul_model_open(test_path("bent.gguf"), NULL, &err) != NULL, err, why);
+	ul_buf_release(&b);
+}
+
+static void test_ggufs__sliding_layers_that_lie(void)
+{
+	bent("gemma3.block_count", 4, 4, "lists 3 layers of 4");
+	bent("gemma3.attention.sliding_window_pattern", 4, UL_GGUF_U8, "neither truths nor whole numbers");
 }
 
 /* ---- block formats ---- */

@@ -146,19 +146,41 @@ static void gguf_scale(json_t *j)
 	json_object_set_new(j, "query_pre_attn_scalar", json_integer(layers == LLAMA_CPP_27B && heads > 0 ? hidden / heads : dim));
 }
 
+/* One period for all layers, or one truth for each of them: whether it slides. */
+static bool gguf_layers(const ul_gguf *g, json_t *j, ul_err *err)
+{
+	const ul_gguf_kv *kv = ul_gguf_find(g, "%s.attention.sliding_window_pattern");
+	if (!kv || kv->type != UL_GGUF_ARRAY)
+		return ul_gguf_copy_int(g, "%s.attention.sliding_window_pattern", j, "sliding_window_pattern", false, err);
+	size_t size = kv->elem == UL_GGUF_BOOL ? 1 : 4;
+	json_int_t layers = json_integer_value(json_object_get(j, "num_hidden_layers"));
+	if (kv->elem != UL_GGUF_BOOL && kv->elem != UL_GGUF_U32 && kv->elem != UL_GGUF_I32)
+		return ul_fail(err, "the GGUF key \"%s\" lists neither truths nor whole numbers", kv->key);
+	if (kv->n != (uint64_t)layers)
+		return ul_fail(err, "the GGUF key \"%s\" lists %llu layers of %lld", kv->key, (unsigned long long)kv->n, (long long)layers);
+	if (layers > UL_MAX_LAYERS)
+		return true; /* refused with the other sizes */
+	json_t *types = json_array();
+	for (uint64_t i = 0; types && i < kv->n; i++) {
+		static const unsigned char zero[4];
+		const char *type = memcmp(kv->data + i * size, zero, size) ? "sliding_attention" : "full_attention";
+		if (json_array_append_new(types, json_string(type))) {
+			json_decref(types);
+			types = NULL;
+		}
+	}
+	return (types && !json_object_set_new(j, "layer_types", types)) || ul_nomem(err, 64);
+}
+
 static json_t *gguf_config(const ul_files *f, ul_err *err)
 {
 	const ul_gguf *g = f->gguf;
 	json_t *j = json_pack("{s:[s], s:s, s:s}", "architectures", "Gemma3ForCausalLM", "model_type", "gemma3_text", "hidden_activation", "gelu_pytorch_tanh");
-	const ul_gguf_kv *pattern = ul_gguf_find(g, "%s.attention.sliding_window_pattern");
 	bool ok = j || ul_nomem(err, 64);
-	if (ok && pattern && pattern->type == UL_GGUF_ARRAY)
-		ok = ul_fail(err, "the GGUF lists its sliding layers one by one, of which only a period is read");
-	ok = ok && ul_gguf_copy_sizes(g, j, err) &&
+	ok = ok && ul_gguf_copy_sizes(g, j, err) && gguf_layers(g, j, err) &&
 	     ul_gguf_copy_int(g, "%s.attention.head_count_kv", j, "num_key_value_heads", true, err) &&
 	     ul_gguf_copy_int(g, "%s.attention.key_length", j, "head_dim", true, err) &&
 	     ul_gguf_copy_int(g, "%s.attention.sliding_window", j, "sliding_window", true, err) &&
-	     ul_gguf_copy_int(g, "%s.attention.sliding_window_pattern", j, "sliding_window_pattern", false, err) &&
 	     ul_gguf_copy_real(g, "%s.attention.layer_norm_rms_epsilon", j, "rms_norm_eps", true, err) && gguf_rope(g, j, err) && ul_gguf_copy_common(g, j, err);
 	if (ok) {
 		gguf_scale(j);

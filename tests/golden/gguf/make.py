@@ -63,7 +63,7 @@ def convert(arch, name, x, c):
     return x
 
 
-def keys(w, arch, c):
+def keys(w, arch, c, listed):
     heads = c.get("num_attention_heads", c.get("n_head"))
     hidden = c.get("hidden_size", c.get("n_embd"))
     w.add_context_length(c.get("max_position_embeddings", c.get("n_positions")))
@@ -85,7 +85,11 @@ def keys(w, arch, c):
         w.add_parallel_residual(c["use_parallel_residual"])
     if arch == "gemma3":
         w.add_sliding_window(c["sliding_window"])
-        w.add_uint32("gemma3.attention.sliding_window_pattern", c["sliding_window_pattern"])
+        period = c["sliding_window_pattern"]
+        if listed:
+            w.add_sliding_window_pattern([(i + 1) % period != 0 for i in range(c["num_hidden_layers"])])
+        else:
+            w.add_uint32("gemma3.attention.sliding_window_pattern", period)
         w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         w.add_rope_scaling_factor(c["rope_parameters"]["full_attention"]["factor"])
     scaling = c.get("rope_scaling") or {}
@@ -105,12 +109,12 @@ def llama3_factors(c):
     return np.array(out, np.float32)
 
 
-def make(family, arch, split=False):
+def make(family, arch, split=False, listed=False):
     folder = os.path.join(FAMILIES, family)
     c = json.load(open(os.path.join(folder, "config.json")))
-    path = os.path.join(HERE, family + ("_split" if split else "") + ".gguf")
+    path = os.path.join(HERE, family + ("_split" if split else "_listed" if listed else "") + ".gguf")
     w = gguf.GGUFWriter(path, arch)
-    keys(w, arch, c)
+    keys(w, arch, c, listed)
     for name, x in load_file(os.path.join(folder, "model.safetensors")).items():
         x, to = convert(arch, name, x.float().numpy(), c), gguf_name(name, NAMES[arch])
         if split and "attn_qkv" in to:
@@ -146,3 +150,4 @@ if __name__ == "__main__":
         make(family, arch)
     make("neox_parallel", "gptneox", split=True)
     make("gpt2", "gpt2", split=True)
+    make("gemma3", "gemma3", listed=True)
