@@ -17,14 +17,18 @@ static bool holds(const char *dir, const char *name, ul_arena *a)
 	return path && (ul_file_exists(path) || ul_is_dir(path));
 }
 
+/* Where huggingface_hub keeps what it fetched, by the variables it obeys and in their order. NULL without any. */
 static char *cache_root(ul_arena *a)
 {
-	const char *hub = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME"), *user = getenv("HOME");
-	if (hub && *hub)
-		return ul_arena_strdup(a, hub);
-	if (home && *home)
-		return ul_arena_printf(a, "%s/hub", home);
-	return ul_arena_printf(a, "%s/.cache/huggingface/hub", user ? user : "");
+	static const struct {
+		const char *variable, *below;
+	} roots[] = {{"HF_HUB_CACHE", ""}, {"HUGGINGFACE_HUB_CACHE", ""}, {"HF_HOME", "/hub"}, {"XDG_CACHE_HOME", "/huggingface/hub"}, {"HOME", "/.cache/huggingface/hub"}};
+	for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+		const char *at = getenv(roots[i].variable);
+		if (at && *at)
+			return ul_arena_printf(a, "%s%s", at, roots[i].below);
+	}
+	return NULL;
 }
 
 /* "org/name" or "name": what could be a repository. */

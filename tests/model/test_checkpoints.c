@@ -350,8 +350,9 @@ static void test_checkpoints__cache(void)
 	NEED_OK(ul_mkdirs(test_path("hub/models--org--name/snapshots/abc123"), &err), err);
 	test_file("hub/models--org--name/refs/main", "abc123\n");
 	test_file("hub/models--org--name/snapshots/abc123/config.json", "{}");
-	setenv("HF_HOME", test_tmp(), 1);
 	unsetenv("HF_HUB_CACHE");
+	unsetenv("HUGGINGFACE_HUB_CACHE");
+	setenv("HF_HOME", test_tmp(), 1);
 	const char *found = ul_model_resolve("org/name", &a, &err);
 	NEED_OK(found, err);
 	CHECK_STR(found, test_path("hub/models--org--name/snapshots/abc123"));
@@ -360,5 +361,19 @@ static void test_checkpoints__cache(void)
 	err = (ul_err){0};
 	CHECK_FAILS(ul_model_resolve("../name", &a, &err) != NULL, err, "there is no model at ../name");
 	CHECK(!*err.hint);
+
+	/* The other variables that huggingface_hub obeys, the stronger before the weaker; and none at all. */
+	NEED_OK(ul_mkdirs(test_path("huggingface"), &err), err);
+	CHECK(!symlink("../hub", test_path("huggingface/hub")));
+	setenv("HF_HOME", "", 1);
+	setenv("XDG_CACHE_HOME", test_tmp(), 1);
+	CHECK_HAS(ul_model_resolve("org/name", &a, &err), "huggingface/hub/models--org--name");
+	setenv("HUGGINGFACE_HUB_CACHE", test_path("hub"), 1);
+	CHECK_STR(ul_model_resolve("org/name", &a, &err), test_path("hub/models--org--name/snapshots/abc123"));
+	unsetenv("HUGGINGFACE_HUB_CACHE");
+	unsetenv("XDG_CACHE_HOME");
+	unsetenv("HOME");
+	err = (ul_err){0};
+	CHECK_FAILS(ul_model_resolve("org/name", &a, &err) != NULL, err, "there is no model at org/name");
 	ul_arena_release(&a);
 }
