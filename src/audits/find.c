@@ -8,15 +8,12 @@
 const ul_audit_def *ul_audit_find(const char *name, ul_err *err)
 {
 	const ul_audit_def *near = NULL;
-	int best = 4;
+	ul_near typed = {.typed = name};
 	for (int i = 0; ul_audits[i]; i++) {
-		int d = ul_edit_distance(ul_audits[i]->name, name);
-		if (d == 0)
+		if (!strcmp(ul_audits[i]->name, name))
 			return ul_audits[i];
-		if (d < best) {
-			best = d;
+		if (ul_nearer(&typed, ul_audits[i]->name))
 			near = ul_audits[i];
-		}
 	}
 	ul_fail(err, "there is no audit \"%.100s\"", name);
 	if (near)

@@ -108,17 +108,15 @@ static bool bad_choice(const ul_opt *o, const char *value, ul_err *err)
 {
 	char list[256] = "", nearest[64] = "";
 	size_t n = 0;
-	int best = 3;
+	ul_near near = {.typed = value};
 	const char *p;
 	for (int i = 0; (p = choice(o->choices, i, &n)); i++) {
 		char word[64];
 		size_t at = strlen(list);
 		snprintf(word, sizeof word, "%.*s", (int)n, p);
 		snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", word);
-		if (ul_edit_distance(word, value) < best) {
-			best = ul_edit_distance(word, value);
+		if (ul_nearer(&near, word))
 			memcpy(nearest, word, sizeof nearest);
-		}
 	}
 	ul_fail(err, "option \"%s\" is \"%s\", but must be one of %s", o->name, value, list);
 	if (nearest[0])

@@ -38,6 +38,13 @@ json_t *ul_opts_json(const ul_opt *opts, const void *config); /* {"name": value,
 void ul_opts_help(const ul_opt *opts, ul_buf *out); /* aligned lines with default and range */
 json_t *ul_opts_describe(const ul_opt *opts); /* [{"name","type","default","min","max","choices","help"}] */
 int ul_edit_distance(const char *a, const char *b);
+/* Of names offered one after the other, which may have been meant by what was typed: true for one that is nearer than all before.
+ * Nearest are those it begins, the shortest first; then those it misspells in at most half of its letters. */
+typedef struct ul_near {
+	const char *typed;
+	int found; /* how near the nearest so far is; 0: none */
+} ul_near;
+bool ul_nearer(ul_near *n, const char *name);
 
 /* Settings that came from flags, a config file or a program: each table takes what it knows, and what nobody took is an error.
  * Later entries win, so a caller lists the config file's first. used: [n], set for every entry taken. */

@@ -30,18 +30,29 @@ int ul_edit_distance(const char *a, const char *b)
 	return d[n % 3][m];
 }
 
+bool ul_nearer(ul_near *n, const char *name)
+{
+	enum { PREFIX = 2, /* letters that begin a name */
+		MOST = 4,
+		FAR = 1000 }; /* every misspelling is further away than every beginning */
+	int len = (int)strnlen(n->typed, 63), d = ul_edit_distance(name, n->typed), limit = min2(len / 2, MOST);
+	bool begins = len >= PREFIX && !strncmp(name, n->typed, (size_t)len);
+	int found = begins ? 1 + d : d <= limit ? FAR + d
+	                                        : 0;
+	if (!found || (n->found && found >= n->found))
+		return false;
+	n->found = found;
+	return true;
+}
+
 bool ul_opts_unknown(const ul_opt *const *tables, const char *name, ul_err *err)
 {
 	const char *nearest = NULL;
-	int best = (int)strnlen(name, 63) / 2 + 1; /* further away than half of its letters is no misspelling */
+	ul_near near = {.typed = name};
 	for (; tables && *tables; tables++)
-		for (const ul_opt *o = *tables; o->name; o++) {
-			int d = ul_edit_distance(o->name, name);
-			if (d < best) {
-				best = d;
+		for (const ul_opt *o = *tables; o->name; o++)
+			if (ul_nearer(&near, o->name))
 				nearest = o->name;
-			}
-		}
 	if (nearest)
 		return ul_fail(err, "unknown option \"%s\"; did you mean \"%s\"?", name, nearest);
 	return ul_fail(err, "unknown option \"%s\"", name);

@@ -37,13 +37,12 @@ static const char *last_word(const ul_verb *v)
 static const ul_verb *find_among(const ul_verb *const *verbs, const char *name, ul_err *err)
 {
 	const ul_verb *near = NULL;
-	int best = 3;
+	ul_near typed = {.typed = name};
 	for (int i = 0; verbs[i]; i++) {
 		if (!strcmp(last_word(verbs[i]), name))
 			return verbs[i];
-		int d = ul_edit_distance(last_word(verbs[i]), name);
-		if (d < best)
-			best = d, near = verbs[i];
+		if (ul_nearer(&typed, last_word(verbs[i])))
+			near = verbs[i];
 	}
 	ul_fail(err, "there is no command \"%.100s\"", name);
 	if (near)

@@ -293,15 +293,15 @@ static void list(const kind *k, const struct config *o, ul_buf *b)
 
 static int find(ul_cli *c, const kind *k, const char *name)
 {
-	int near = -1, best = 4;
+	int near = -1;
+	ul_near typed = {.typed = name};
 	for (int i = 0; i < k->count(); i++) {
 		item it = k->get(i);
 		json_decref(it.more);
-		int d = ul_edit_distance(it.name, name);
-		if (d < best)
-			best = d, near = i;
-		if (d == 0)
+		if (!strcmp(it.name, name))
 			return i;
+		if (ul_nearer(&typed, it.name))
+			near = i;
 	}
 	ul_fail(&c->err, "there is no %s \"%.100s\"", k->one, name);
 	if (near >= 0) {

@@ -6,6 +6,7 @@
 #include "tensor/tensor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -101,7 +102,12 @@ static void wait_politely(char **argv)
 {
 	if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY") || setenv("GOMP_SPINCOUNT", "20000", 0) != 0)
 		return;
-	execv("/proc/self/exe", argv); /* where there is no /proc the run is only slower */
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1); /* by its own path: started as /proc/self/exe it would be "exe" in ps */
+	if (n <= 0)
+		return; /* where there is no /proc the run is only slower */
+	self[n] = '\0';
+	execv(self, argv);
 }
 
 int main(int argc, char **argv)

@@ -8,14 +8,12 @@
 const ul_recipe *ul_recipe_find(const char *name, ul_err *err)
 {
 	const ul_recipe *near = NULL;
-	int best = 5;
+	ul_near typed = {.typed = name};
 	for (int i = 0; ul_recipes[i]; i++) {
-		int far = ul_edit_distance(name, ul_recipes[i]->name);
-		if (far == 0) {
+		if (!strcmp(ul_recipes[i]->name, name)) {
 			return ul_recipes[i];
 		}
-		if (far < best) {
-			best = far;
+		if (ul_nearer(&typed, ul_recipes[i]->name)) {
 			near = ul_recipes[i];
 		}
 	}

@@ -8,15 +8,12 @@
 const ul_source *ul_source_find(const char *name, ul_err *err)
 {
 	const ul_source *near = NULL;
-	int best = 4;
+	ul_near typed = {.typed = name};
 	for (int i = 0; ul_sources[i]; i++) {
-		int far = ul_edit_distance(name, ul_sources[i]->name);
-		if (far == 0)
+		if (!strcmp(ul_sources[i]->name, name))
 			return ul_sources[i];
-		if (far < best) {
-			best = far;
+		if (ul_nearer(&typed, ul_sources[i]->name))
 			near = ul_sources[i];
-		}
 	}
 	ul_fail(err, "there is no source \"%s\"", name);
 	if (near)

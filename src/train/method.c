@@ -8,14 +8,12 @@
 const ul_method *ul_method_find(const char *name, ul_err *err)
 {
 	const char *near = NULL;
-	int best = 4;
+	ul_near typed = {.typed = name};
 	for (int i = 0; ul_methods[i]; i++) {
 		if (!strcmp(ul_methods[i]->name, name)) {
 			return ul_methods[i];
 		}
-		int d = ul_edit_distance(ul_methods[i]->name, name);
-		if (d < best) {
-			best = d;
+		if (ul_nearer(&typed, ul_methods[i]->name)) {
 			near = ul_methods[i]->name;
 		}
 	}

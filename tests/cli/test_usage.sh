@@ -18,6 +18,8 @@ test_usage__without_a_verb_shows_how() {
 test_usage__names_the_nearest() {
 	wrong 'there is no command "sinth"' "$U" sinth
 	has "$(cat "$TMP/err")" 'did you mean "unlearn synth"?'
+	wrong 'did you mean "unlearn generate"?' "$U" gen
+	wrong 'did you mean "unlearn mpu simulate"?' "$U" mpu sim
 	wrong 'did you mean "people"?' "$U" synth --peopel 3 -o "$TMP/w"
 	wrong 'unknown option "-x"' "$U" synth -x -o "$TMP/w"
 	wrong 'no argument' "$U" synth somewhere -o "$TMP/w"
@@ -36,6 +38,19 @@ test_usage__options_in_every_form() {
 	"$U" synth --tiny yes --no-json -o "$TMP/c" --seed 9 --seed 7 -q
 	same "$(tree "$TMP/a")" "$(tree "$TMP/b")"
 	same "$(tree "$TMP/a")" "$(tree "$TMP/c")"
+}
+
+# It starts itself once more to set what libgomp reads before main; whoever lists processes still finds it by its name.
+test_usage__keeps_its_name() {
+	[ -e /proc/self/comm ] || skip "there is no /proc here"
+	mkfifo "$TMP/in"
+	env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT "$U" synth --config "$TMP/in" -o "$TMP/w" >"$TMP/out" 2>&1 & # waits for somebody to write
+	p=$!
+	sleep 1
+	name=$(cat /proc/$p/comm || true)
+	kill -9 $p
+	wait $p || true
+	same "$name" unlearn
 }
 
 test_usage__a_flag_wins_over_the_file() {

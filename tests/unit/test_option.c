@@ -119,6 +119,32 @@ static void test_option__nearest_name(void)
 	CHECK(!ul_opts_unknown(NULL, "x", &e3));
 }
 
+static const char *nearest(const char *typed, const char *const *names)
+{
+	ul_near near = {.typed = typed};
+	const char *found = NULL;
+	for (; *names; names++)
+		if (ul_nearer(&near, *names))
+			found = *names;
+	return found ? found : "none";
+}
+
+static void test_option__nearest_of_names(void)
+{
+	static const char *const verbs[] = {"audits", "audit", "bench", "generate", "run", "score", "scorers", "tokenize", "train", NULL};
+	CHECK_STR(nearest("gen", verbs), "generate"); /* what it begins, however long, before what it resembles */
+	CHECK_STR(nearest("tok", verbs), "tokenize");
+	CHECK_STR(nearest("au", verbs), "audit");
+	CHECK_STR(nearest("scor", verbs), "score");
+	CHECK_STR(nearest("socre", verbs), "score");
+	CHECK_STR(nearest("trian", verbs), "train");
+	CHECK_STR(nearest("generated", verbs), "generate");
+	CHECK_STR(nearest("rum", verbs), "run");
+	CHECK_STR(nearest("xyz", verbs), "none");
+	CHECK_STR(nearest("t", verbs), "none"); /* one letter begins too much */
+	CHECK_STR(nearest("", verbs), "none");
+}
+
 static void test_option__edit_distance(void)
 {
 	CHECK_EQ_INT(ul_edit_distance("", ""), 0);
