@@ -99,6 +99,7 @@ bool ul_self_rows(ul_job *j, const ul_progress *p, ul_err *err); /* --retain sel
 bool ul_self_invent(ul_job *j, const ul_progress *p, ul_err *err); /* --invent N: adds to the retain rows */
 
 /* record.c */
+bool ul_record_able(const ul_job *j, const ul_model *m, ul_err *err); /* whether a record can name what is named */
 bool ul_record_write(ul_job *j, ul_err *err); /* run.json */
 json_t *ul_machine(void);
 

@@ -3,6 +3,7 @@
  */
 #include "api/watch.h"
 #include "tensor/backend.h"
+#include "text/unicode.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -124,6 +125,20 @@ static void set_base(const ul_job *j, json_t *o)
 	json_object_set(o, "base", json_object_get(j->origin, "model"));
 	json_object_set_new(o, "base_sha256", json_string(m->sha256));
 	json_object_set_new(o, "base_adapter_merged", json_boolean(j->had_adapter));
+}
+
+/* run.json is JSON, and JSON is UTF-8: what is named in other bytes could not be found again from it. */
+bool ul_record_able(const ul_job *j, const ul_model *m, ul_err *err)
+{
+	if (m->path && !ul_utf8_ok(m->path, strlen(m->path))) {
+		return ul_fail(err, "the path of the model is not UTF-8, as what run.json records must be");
+	}
+	for (size_t i = 0; i < j->settings; i++) {
+		if (!ul_utf8_ok(j->setting[i].value, strlen(j->setting[i].value))) {
+			return ul_fail(err, "option \"%s\" is not UTF-8, as what run.json records must be", j->setting[i].key);
+		}
+	}
+	return true;
 }
 
 bool ul_record_write(ul_job *j, ul_err *err)

@@ -307,6 +307,9 @@ bool ul_run_equip(ul_run *r, ul_model *m, ul_err *err)
 	ul_job *j = (ul_job *)r;
 	const char *method = r->method == &ul_finetune ? NULL : r->method->name;
 	r->model = m;
+	if (!ul_record_able(j, m, err)) {
+		return false;
+	}
 	if ((j->cfg.output && !ul_folder_check(j, err)) || (j->cfg.resume && !ul_resume_same_model(j, err))) {
 		return false;
 	}

@@ -68,7 +68,7 @@ static bool parse_one(struct condition *c, const char *text, bool bound, ul_err 
 	size_t n = strcspn(text, "<>=");
 	*c = (struct condition){.bound = bound, .start = NAN, .value = NAN};
 	snprintf(c->text, sizeof c->text, "%s", text);
-	if (n == 0 || (text[n] != '<' && text[n] != '>')) {
+	if (n == 0 || (text[n] != '<' && text[n] != '>') || text[n + 1] != '=') {
 		ul_fail(err, "\"%s\" is no condition", text);
 		ul_hint(err, "a condition is an audit, <= or >=, and a limit: err<=0.05, general_ppl<=+5%%");
 		return false;
@@ -76,7 +76,7 @@ static bool parse_one(struct condition *c, const char *text, bool bound, ul_err 
 	snprintf(name, sizeof name, "%.*s", (int)n, text);
 	c->least = text[n] == '>';
 	c->def = ul_audit_find(name, err);
-	return c->def && parse_limit(c, text + n + 1 + (text[n + 1] == '='), err);
+	return c->def && parse_limit(c, text + n + 2, err);
 }
 
 static bool parse(ul_watch *w, const char *list, bool bound, ul_err *err)

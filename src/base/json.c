@@ -75,8 +75,13 @@ json_t *ul_json_parse(const char *text, size_t n, const char *what, ul_err *err)
 	}
 	if (v)
 		return v;
+	char *advice = strstr(e.text, " without JSON_ALLOW_NUL"); /* to programmers, not to those who wrote the file */
+	if (advice)
+		*advice = '\0';
 	if (json_error_code(&e) == json_error_out_of_memory || !e.text[0])
 		ul_nomem(err, n);
+	else if (e.line == 1) /* most often a record of JSON Lines, whose number `what` says */
+		ul_fail(err, "%s is not valid JSON: column %d: %s", what, e.column, e.text);
 	else
 		ul_fail(err, "%s is not valid JSON: line %d, column %d: %s", what, e.line, e.column, e.text);
 	return NULL;

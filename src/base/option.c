@@ -57,16 +57,23 @@ static bool in_range(const ul_opt *o, double x, const char *value, ul_err *err)
 {
 	if (!bounded(o) || (x >= o->min && x <= o->max))
 		return true;
+	int digits = o->type == UL_OPT_INT ? 16 : 9; /* limits of whole numbers are said in full */
 	if (isinf(o->max))
-		return ul_fail(err, "option \"%s\" is %s, but must be at least %.9g", o->name, value, o->min);
-	return ul_fail(err, "option \"%s\" is %s, but must lie between %.9g and %.9g", o->name, value, o->min, o->max);
+		return ul_fail(err, "option \"%s\" is %s, but must be at least %.*g", o->name, value, digits, o->min);
+	return ul_fail(err, "option \"%s\" is %s, but must lie between %.*g and %.*g", o->name, value, digits, o->min, digits, o->max);
+}
+
+/* Decimal and nothing before it: strtod would pass over blanks, and read 0x10 and infinity. */
+static bool decimal(const char *value)
+{
+	return *value && strspn(value, "0123456789+-.eE") == strlen(value);
 }
 
 static bool set_real(const ul_opt *o, double *out, const char *value, ul_err *err)
 {
 	char *end;
 	double x = strtod(value, &end);
-	if (end == value || *end || !isfinite(x))
+	if (!decimal(value) || end == value || *end || !isfinite(x))
 		return ul_fail(err, "option \"%s\" is \"%s\", but must be a number", o->name, value);
 	if (!in_range(o, x, value, err))
 		return false;
@@ -79,8 +86,8 @@ static bool set_int(const ul_opt *o, int64_t *out, const char *value, ul_err *er
 	char *end;
 	errno = 0;
 	long long x = strtoll(value, &end, 10);
-	bool ok = end != value && !*end && errno == 0;
-	if (!ok) { /* 1e6, or 2048.0 from a program that knows only reals */
+	bool readable = decimal(value), ok = readable && end != value && !*end && errno == 0;
+	if (readable && !ok) { /* 1e6, or 2048.0 from a program that knows only reals */
 		double d = strtod(value, &end);
 		ok = end != value && !*end && fabs(d) <= 0x1p53 && d == floor(d);
 		x = ok ? (long long)d : 0;
@@ -161,6 +168,23 @@ bool ul_opts_set(const ul_opt *opts, void *config, const char *name, const char 
 {
 	const ul_opt *o = ul_opts_find(opts, name), *tables[] = {opts, NULL};
 	return o ? set(o, config, value, a, err) : ul_opts_unknown(tables, name, err);
+}
+
+bool ul_opts_check(const ul_opt *o, const char *value, ul_err *err)
+{
+	ul_opt alone = *o;
+	ul_arena a = {0};
+	union {
+		bool truth;
+		int64_t whole;
+		double real;
+		int choice;
+		const char *text;
+	} unused;
+	alone.offset = 0;
+	bool ok = set(&alone, &unused, value, &a, err);
+	ul_arena_release(&a);
+	return ok;
 }
 
 bool ul_opts_defaults(const ul_opt *opts, void *config, ul_arena *a, ul_err *err)

@@ -30,6 +30,7 @@ bool ul_opts_defaults(const ul_opt *opts, void *config, ul_arena *a, ul_err *err
 const ul_opt *ul_opts_find(const ul_opt *opts, const char *name);
 /* Sets one option from text; range and spelling errors name the value and the limit. */
 bool ul_opts_set(const ul_opt *opts, void *config, const char *name, const char *value, ul_arena *a, ul_err *err);
+bool ul_opts_check(const ul_opt *o, const char *value, ul_err *err); /* whether it could be set to that */
 /* Fails with `unknown option "nmae"; did you mean "name"?`; tables is NULL-terminated. */
 bool ul_opts_unknown(const ul_opt *const *tables, const char *name, ul_err *err);
 /* The value now in `config`, as text, appended to out. */

@@ -61,8 +61,9 @@ bool ul_mkdirs(const char *path, ul_err *err)
 			continue;
 		char kept = at[i];
 		at[i] = '\0';
-		if (mkdir(at, 0777) != 0 && !ul_is_dir(at))
-			return ul_fail(err, "cannot make directory %s: %s", at, strerror(errno));
+		int why = mkdir(at, 0777) != 0 ? errno : 0;
+		if (why && !ul_is_dir(at))
+			return ul_fail(err, "cannot make directory %s: %s", at, strerror(why));
 		at[i] = kept;
 	}
 	return true;

@@ -208,10 +208,10 @@ static bool check_count(ul_cli *c)
 		return true;
 	if (c->args < v->min_args)
 		ul_fail(&c->err, "\"%s\" needs %d argument%s and got %d", v->name, v->min_args, v->min_args == 1 ? "" : "s", c->args);
+	else if (v->max_args > 1)
+		ul_fail(&c->err, "\"%s\" takes at most %d arguments, and \"%.100s\" is one more", v->name, v->max_args, c->arg[v->max_args]);
 	else
-		ul_fail(&c->err, "\"%s\" takes %s and got \"%.100s\"", v->name, v->max_args == 0 ? "no argument" : v->max_args == 1 ? "one argument"
-		                                                                                                                    : "fewer arguments",
-		        c->arg[v->max_args]);
+		ul_fail(&c->err, "\"%s\" takes %s and got \"%.100s\"", v->name, v->max_args == 0 ? "no argument" : "one argument", c->arg[v->max_args]);
 	ul_hint(&c->err, "usage: unlearn %s %s", v->name, v->usage ? v->usage : "");
 	return false;
 }
@@ -250,6 +250,26 @@ static bool merge(parse *p)
 	return ok;
 }
 
+/* A value that none of the options of its name could take is wrong use, whoever the option belongs to: a verb, the library, or a
+ * method or source that is not known yet. */
+static bool check_values(parse *p)
+{
+	ul_cli *c = p->c;
+	for (size_t i = 0; i < c->settings; i++) {
+		ul_err why = {0};
+		bool taken = false;
+		for (const ul_opt *const *t = p->tables; *t && !taken; t++) {
+			const ul_opt *o = ul_opts_find(*t, c->setting[i].key);
+			taken = o && ul_opts_check(o, c->setting[i].value, &why);
+		}
+		if (!taken) {
+			c->err = why;
+			return false;
+		}
+	}
+	return true;
+}
+
 bool ul_args_parse(ul_cli *c, int argc, char **argv)
 {
 	parse p = {.c = c, .argc = argc, .argv = argv, .tables = ul_verb_tables(c->verb, &c->arena)};
@@ -261,7 +281,7 @@ bool ul_args_parse(ul_cli *c, int argc, char **argv)
 		ul_hint(&c->err, "\"unlearn help %s\" lists the options", c->verb->name);
 		return false;
 	}
-	return check_count(c) && merge(&p);
+	return check_count(c) && merge(&p) && check_values(&p);
 }
 
 /* ---- for verbs ---- */

@@ -308,6 +308,8 @@ static int find(ul_cli *c, const kind *k, const char *name)
 		item it = k->get(near);
 		ul_hint(&c->err, "did you mean \"%s\"?", it.name);
 		json_decref(it.more);
+	} else {
+		ul_hint(&c->err, "\"unlearn %s\" lists them", c->verb->name);
 	}
 	return -1;
 }

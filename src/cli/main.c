@@ -6,6 +6,7 @@
 #include "tensor/tensor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,8 +28,7 @@ void ul_cli_print(ul_cli *c, const json_t *v)
 
 static int version(void)
 {
-	puts("unlearn " UL_VERSION);
-	return UL_EXIT_DONE;
+	return puts("unlearn " UL_VERSION) < 0 || fflush(stdout) != 0 ? UL_EXIT_FAILED : UL_EXIT_DONE;
 }
 
 static int overview(FILE *f)
@@ -110,8 +110,20 @@ static void wait_politely(char **argv)
 	execv(self, argv);
 }
 
+/* Whoever closed one of the three standard streams must not find what was meant for it in the next file that is opened. They
+ * stand on a file that cannot be written, so that a result nobody receives is still an error. */
+static void keep_streams(void)
+{
+	int fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDONLY);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	keep_streams();
 	wait_politely(argv);
 	if (argc < 2)
 		return overview(stderr);

@@ -7,6 +7,7 @@
 #include "model/lora.h"
 #include "model/slots.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { CONFIG_LIMIT = 4 << 20 };
@@ -74,10 +75,11 @@ static bool config_of_dir(ul_model *m, ul_err *err)
 	char *path = ul_path_join(&m->arena, m->path, "config.json");
 	if (!path)
 		return ul_nomem(err, strlen(m->path));
-	if (!ul_file_exists(path)) {
-		ul_fail(err, "%s is no model: it holds no config.json", m->path);
-		return false;
-	}
+	errno = 0;
+	if (!ul_file_exists(path) && errno == EACCES)
+		return ul_fail(err, "cannot look into %s: %s", m->path, strerror(errno));
+	if (!ul_file_exists(path))
+		return ul_fail(err, "%s is no model: it holds no config.json", m->path);
 	json_t *config = ul_json_file(path, CONFIG_LIMIT, err);
 	if (!config)
 		return false;

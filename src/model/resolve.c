@@ -82,6 +82,11 @@ const char *ul_model_base_of(const char *dir, ul_arena *a, ul_err *err)
 
 static const char *resolve(const char *path, ul_arena *a, ul_err *err)
 {
+	if (!*path) {
+		ul_fail(err, "the name of a model is empty");
+		ul_hint(err, "a Hugging Face directory, a .gguf file, a run folder, or org/name in the local Hugging Face cache");
+		return NULL;
+	}
 	for (int hop = 0; hop < MAX_HOPS; hop++) {
 		if (ul_is_dir(path)) {
 			if (holds(path, "config.json", a))

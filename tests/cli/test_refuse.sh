@@ -167,6 +167,8 @@ test_refuse__rows() {
 	bad_rows 999999
 	printf '{"text":"abc","spans":[{"start":2,"end":99,"type":"X"}]}\n' >"$TMP/bad.jsonl"
 	bad_rows 99
+	printf '{"text":"a\\u0000b"}\n' >"$TMP/bad.jsonl"
+	bad_rows 'line 1 is not valid JSON: column 18: \u0000 is not allowed'
 	printf '\0\0\0' >"$TMP/bad.jsonl"
 	bad_rows bad.jsonl
 	rm "$TMP/bad.jsonl"
@@ -212,6 +214,47 @@ test_refuse__read_only_output() {
 	refuses "$where" "$U" export "$TMP/m" -o "$where/result" --to hf -q
 	refuses "$where" "$U" synth --tiny -o "$where/result" -q
 	same "$(ls -A "$TMP/ro")" ""
+}
+
+# As somebody who may not: a folder that cannot be written, and inputs that cannot be read. The reason is said, not another one.
+test_refuse__without_permission() {
+	[ "$(id -u)" = 0 ] || skip "taking another user's place needs privileges"
+	command -v setpriv >/dev/null || skip "setpriv is not here"
+	model
+	mkdir "$TMP/ro" "$TMP/bin"
+	cp "$U" "$TMP/bin/unlearn"
+	chmod 755 "$TMP" "$TMP/ro" "$TMP/bin"
+	chmod -R a+rX "$TMP/m" "$TMP/rows.jsonl" "$TMP/bin"
+	: >"$TMP/out" && : >"$TMP/err"
+	nobody="setpriv --reuid 65534 --regid 65534 --clear-groups $TMP/bin/unlearn"
+	$nobody --version >/dev/null 2>&1 || skip "another user cannot reach $TMP"
+	refuses "$TMP/ro/x: Permission denied" $nobody train "$TMP/m" --data "$TMP/rows.jsonl" --steps 1 -o "$TMP/ro/x" -q
+	refuses "Permission denied" $nobody run "$TMP/m" --method ga --forget "$TMP/rows.jsonl" --steps 1 -o "$TMP/ro/x/y" -q
+	refuses "Permission denied" $nobody export "$TMP/m" --to gguf -o "$TMP/ro/x.gguf" -q
+	refuses "Permission denied" $nobody audit "$TMP/m" --forget "$TMP/rows.jsonl" -o "$TMP/ro/x" -q
+	same "$(ls -A "$TMP/ro")" ""
+	chmod 000 "$TMP/rows.jsonl"
+	refuses "rows.jsonl: Permission denied" $nobody score "$TMP/m" --data "$TMP/rows.jsonl" -q
+	chmod 000 "$TMP/m/model.safetensors"
+	refuses "model.safetensors: Permission denied" $nobody info "$TMP/m"
+	chmod 000 "$TMP/m"
+	refuses "cannot look into $TMP/m: Permission denied" $nobody info "$TMP/m"
+}
+
+# What a run records must be found again from the record; names of any bytes are fine where nothing is recorded.
+test_refuse__names_that_are_not_utf8() {
+	model
+	odd=$(printf '%s/o\377dd' "$TMP")
+	mkdir "$odd"
+	mv "$TMP/m" "$odd/m"
+	exits 0 "$U" score "$odd/m" --data "$TMP/rows.jsonl" -q
+	exits 0 "$U" export "$odd/m" --to gguf -o "$odd/m.gguf" -q
+	refuses "path of the model is not UTF-8" "$U" train "$odd/m" --data "$TMP/rows.jsonl" --steps 1 --lora r=2 -o "$TMP/result" -q
+	mv "$odd/m" "$TMP/m"
+	refuses 'option "output" is not UTF-8' "$U" train "$TMP/m" --data "$TMP/rows.jsonl" --steps 1 -o "$odd/result" -q
+	cp "$TMP/rows.jsonl" "$odd/rows.jsonl"
+	refuses 'option "forget" is not UTF-8' "$U" run "$TMP/m" --method ga --forget "$odd/rows.jsonl" --steps 1 -o "$TMP/result" -q
+	nothing
 }
 
 test_refuse__output_that_is_an_input() {

@@ -32,6 +32,25 @@ test_usage__names_the_nearest() {
 	[ ! -e "$TMP/w" ] || fail "a refused command left something behind"
 }
 
+# A value that no option of its name takes is wrong use, also where the option is the library's, a method's or a source's.
+test_usage__values() {
+	for v in nan inf 1e999 0x10 " 1" 1x "" -1; do
+		wrong 'option "lr" is' "$U" train "$TMP" --data "$TMP" --lr "$v" -o "$TMP/w"
+		wrong 'option "beta" is' "$U" run "$TMP" --method npo --forget "$TMP" --beta "$v" -o "$TMP/w"
+	done
+	for v in nan 1.5 99999999999999999999 0x10 " 3" ""; do
+		wrong 'must be a whole number' "$U" train "$TMP" --data "$TMP" --steps "$v" -o "$TMP/w"
+	done
+	wrong 'must lie between 0 and 1000000000' "$U" train "$TMP" --data "$TMP" --steps -1 -o "$TMP/w"
+	wrong 'must lie between 0 and 9007199254740992' "$U" score "$TMP" --data "$TMP" --seed -1
+	wrong 'must be one of linear, cosine, constant' "$U" train "$TMP" --data "$TMP" --schedule cosinus -o "$TMP/w"
+	echo '{"lr": "fast"}' >"$TMP/o.json"
+	wrong 'option "lr" is "fast"' "$U" train "$TMP" --data "$TMP" --config "$TMP/o.json" -o "$TMP/w"
+	wrong 'at most 2 arguments, and "c" is one more' "$U" tokenize a b c
+	refuses 'the name of a model is empty' "$U" info ""
+	[ ! -e "$TMP/w" ] || fail "a refused command left something behind"
+}
+
 test_usage__options_in_every_form() {
 	"$U" synth --tiny -o "$TMP/a" --seed 7 -q
 	"$U" synth --seed=7 --tiny=yes --output="$TMP/b" --quiet
@@ -66,6 +85,23 @@ test_usage__a_flag_wins_over_the_file() {
 	echo '{"people": 5' >"$TMP/o.json"
 	wrong 'o.json' "$U" synth --config "$TMP/o.json" -o "$TMP/c"
 	wrong 'nowhere.json' "$U" synth --config "$TMP/nowhere.json" -o "$TMP/c"
+}
+
+# A file that is opened where a standard stream was closed must not receive what was meant for the stream.
+test_usage__closed_streams() {
+	rc=0
+	"$U" help >&- 2>"$TMP/err" || rc=$?
+	same $rc 1
+	has "$(cat "$TMP/err")" "cannot write to standard output"
+	rc=0
+	"$U" --version >&- || rc=$?
+	same $rc 1
+	"$U" synth --tiny -o "$TMP/a"
+	"$U" synth --tiny -o "$TMP/b" <&- >&- 2>&- || true
+	same "$(tree "$TMP/a")" "$(tree "$TMP/b")"
+	rc=0
+	"$U" nowhere <&- >&- 2>&- || rc=$?
+	same $rc 2
 }
 
 test_usage__a_full_disk_is_no_success() {

@@ -72,6 +72,7 @@ test_watch__refuses() {
 	r="$RUN --steps 4 -o $TMP/x"
 	refuses 'no audit "forget_nnl"' $r --stop "forget_nnl>=1"
 	refuses "is no condition" $r --stop "forget_nll"
+	refuses "is no condition" $r --stop "forget_nll<3"
 	refuses "neither a number nor a change" $r --stop "forget_nll>=big"
 	refuses "a percentage says" $r --bound "general_ppl<=5%"
 	refuses "needs holdout rows" $r --stop "holdout_nll<=1"

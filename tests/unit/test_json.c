@@ -23,15 +23,15 @@ static void test_json__refuses(void)
 	refused("{\"a\":1,\"a\":2}", "duplicate");
 	refused("{\"a\":{\"b\":1,\"b\":1}}", "duplicate");
 	refused("{} x", "end of file");
-	refused("", "line 1");
-	refused("{\"a\":", "line 1");
-	refused("{\n\"a\":tru}", "line 2");
-	refused("\"\\u0000\"", "line 1");
+	refused("", "valid JSON: column 0: ");
+	refused("{\"a\":", "valid JSON: column 5: ");
+	refused("{\n\"a\":tru}", "line 2, column ");
+	refused("\"\\u0000\"", "\\u0000 is not allowed");
 	refused("\"\xff\"", "0xff");
 	refused("[1e999]", "overflow");
-	refused("[NaN]", "line 1");
-	refused("{'a':1}", "line 1");
-	refused("[1,]", "line 1");
+	refused("[NaN]", "NaN");
+	refused("{'a':1}", "column 2");
+	refused("[1,]", "column 4");
 }
 
 static void nest(char *out, int depth)
