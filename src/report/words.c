@@ -267,6 +267,22 @@ static void say_lines(ul_buf *b, const ul_story *s, const char *const *names, in
 		b->data[b->len = start] = '\0';
 }
 
+/* The lines that brought the verdict about. */
+static void say_failed(ul_buf *b, const ul_story *s)
+{
+	int said = 0;
+	for (int i = 0; i < s->lines; i++) {
+		const ul_entry *l = &s->line[i];
+		bool bad = l->verdict && (!strcmp(l->verdict, "UNDER") || !strcmp(l->verdict, "OVER") || !strcmp(l->verdict, "COLLAPSED"));
+		if (!bad || !(l->required || l->gate))
+			continue;
+		ul_buf_str(b, said++ ? "" : "<ul>");
+		say_change(b, l);
+	}
+	if (said)
+		ul_buf_str(b, "</ul>");
+}
+
 /* In people where there are several entries of each, else in entries. */
 static void say_needed(ul_buf *b, const ul_entry *l)
 {
@@ -341,16 +357,18 @@ void ul_say_facts(ul_buf *b, const ul_story *s)
 {
 	static const char *const known[] = {"forget_entity_accuracy", "e_hit", "extraction_strength", "knowmem", "err", "forget_rouge", "forget_prob", "verbmem", "exposure", NULL};
 	static const char *const useful[] = {"retain_entity_accuracy", "model_utility", "retain_prob", "retain_rouge", "neighbours_prob", "general_ppl", "general_nll", NULL};
-	ul_buf text[6] = {{0}};
-	static const char *const term[] = {"What was asked", "What was done", "Does it still know?", "Is it still useful?", "What could not be decided", "What was not tested"};
+	enum { FACTS = 7 };
+	ul_buf text[FACTS] = {{0}};
+	static const char *const term[FACTS] = {"What was asked", "What was done", "Which tests failed", "Does it still know?", "Is it still useful?", "What could not be decided", "What was not tested"};
 	say_asked(&text[0], s);
 	say_done(&text[1], s);
-	say_lines(&text[2], s, known, 3);
-	say_lines(&text[3], s, useful, 3);
-	say_undecided(&text[4], s);
-	say_untested(&text[5], s);
+	say_failed(&text[2], s);
+	say_lines(&text[3], s, known, 3);
+	say_lines(&text[4], s, useful, 3);
+	say_undecided(&text[5], s);
+	say_untested(&text[6], s);
 	ul_buf_str(b, "<dl class=facts>\n");
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < FACTS; i++) {
 		fact(b, term[i], &text[i]);
 		ul_buf_release(&text[i]);
 	}
