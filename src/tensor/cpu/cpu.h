@@ -52,7 +52,9 @@ typedef struct ul_attend_head {
 enum { UL_KEYS = 96,
 	UL_QUERIES = 64,
 	UL_FEW_ROWS = 32, /* rows of x up to which streaming the weights as they lie beats packing them */
-	UL_FEW_DEEP = 8192, /* columns of weights that few_rows takes: room for four rows of packed ones */
+	UL_FEW_ALONE = 4, /* rows of x that few_rows takes as they lie; more it takes turned */
+	UL_FEW_LANES = 16, /* to a multiple of so many */
+	UL_FEW_DEEP = 8192, /* columns of weights that few_rows takes: room for some rows of packed ones */
 	UL_FEW_WIDE = 16 }; /* columns of its result written at once */
 
 typedef void (*ul_range)(const void *args, size_t lo, size_t hi);
@@ -62,7 +64,9 @@ typedef struct ul_kernels {
 	int panel, panel_packed; /* columns a product is computed in; the same in whole blocks of quantised weights */
 	size_t (*gemm_work)(void); /* bytes of packing memory per thread */
 	void (*gemm)(const ul_gemm *g, float *work); /* one thread */
-	ul_range few_rows; /* ul_gemm with m small and b transposed: columns lo … hi - 1 of C */
+	ul_range few_rows; /* ul_gemm with m small, b transposed, and a as well above UL_FEW_ALONE rows: columns lo … hi - 1 of C */
+
+	void (*turn)(float *to, int nr, const float *from, size_t ldfrom, int k, int n); /* to[p · nr + j] = from[j · ldfrom + p] for n rows j */
 
 	ul_range act, act_grad, gate, gate_grad, axpby, add, mul; /* ul_span_args, ul_gate_args: elements */
 	ul_range adamw, sgd; /* ul_span_args: elements */

@@ -125,6 +125,26 @@ static void scaled(const ul_gemm *g) /* C = beta C */
 		}
 }
 
+/* A few rows of x: the weights are read once. Beyond UL_FEW_ALONE x is turned, [k, lanes], zeros behind the last row. */
+static void by_few(const ul_gemm *g)
+{
+	int lanes = (g->m + UL_FEW_LANES - 1) / UL_FEW_LANES * UL_FEW_LANES;
+	ul_mark mark = ul_arena_mark(g->work);
+	ul_gemm few = *g;
+
+	if (g->m > UL_FEW_ALONE) {
+		float *turned = ul_alloc(g->work, (size_t)g->k * (size_t)lanes * sizeof *turned);
+		if (!turned)
+			return;
+		ul_cpu()->turn(turned, lanes, g->a, (size_t)g->lda, g->k, g->m);
+		few.ta = true;
+		few.a = turned;
+		few.lda = lanes;
+	}
+	ul_cpu_share(ul_cpu()->few_rows, &few, (size_t)g->n, UL_FEW_WIDE, (size_t)(SMALL / 16 / g->k + 1));
+	ul_arena_reset(g->work, mark);
+}
+
 void ul_cpu_gemm(const ul_gemm *g)
 {
 	UL_ASSERT(g->work, "a product needs an arena to work in");
@@ -137,7 +157,7 @@ void ul_cpu_gemm(const ul_gemm *g)
 	else if (ul_cpu_products() == UL_PRODUCT_REF)
 		plain_way(g, plainly);
 	else if (g->tb && !g->ta && g->m <= UL_FEW_ROWS && g->k <= UL_FEW_DEEP)
-		ul_cpu_share(ul_cpu()->few_rows, g, (size_t)g->n, UL_FEW_WIDE, (size_t)(SMALL / 16 / g->k + 1));
+		by_few(g);
 	else
 		by_own(g);
 }

@@ -22,6 +22,7 @@ const ul_kernels UL_KERNELS = {
         .panel_packed = NB,
         .gemm_work = gemm_work,
         .few_rows = few_rows,
+        .turn = turn,
         .act = act,
         .act_grad = act_grad,
         .gate = gate,
