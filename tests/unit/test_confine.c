@@ -12,6 +12,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* LeakSanitizer looks through /proc when a process ends, where a confined one may not look, and calls that a failure. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+	return 1;
+}
+
 static bool opens(const char *path, int how)
 {
 	int fd = open(path, how);
