@@ -283,6 +283,65 @@ static void test_exam__other_answers_are_scored_as_rows(void)
 	ul_dataset_release(&same);
 }
 
+/* {prompt, response, two wrong answers} of two questions each; and in `each`, the same five answers as rows of their own. */
+static void questions(ul_dataset *d, ul_dataset *each, const char *who)
+{
+	ul_err err = {0};
+	for (int i = 0; i < 2; i++) {
+		char prompt[32], answer[3][32];
+		snprintf(prompt, sizeof prompt, "%s %d?", who, i);
+		for (int k = 0; k < 3; k++)
+			snprintf(answer[k], sizeof answer[k], "%s%c%d", who, "xyz"[k], 7 * i + k);
+		json_t *row = json_pack("{s:s, s:s, s:[s, s]}", "prompt", prompt, "response", answer[0], "perturbed", answer[1], answer[2]);
+		NEED_OK(ul_dataset_add(d, row, &err), err);
+		json_decref(row);
+		for (int k = 0; k < 3; k++) {
+			row = json_pack("{s:s, s:s}", "prompt", prompt, "response", answer[k]);
+			NEED_OK(ul_dataset_add(each, row, &err), err);
+			json_decref(row);
+		}
+	}
+}
+
+/* open-unlearning holds an answer about its real authors and world facts against the wrong ones, one about the retained not. */
+static void test_exam__utility_as_the_framework_counts_it(void)
+{
+	ul_model *m = world_model(11);
+	ul_err err = {0};
+	ul_dataset retain = {0}, near = {0}, all = {0};
+	questions(&retain, &all, "retain");
+	questions(&near, &all, "near");
+	for (int compat = 0; compat < 2; compat++) {
+		ul_exam_config c = {.model = {m}, .data = {&retain, [UL_S_RETAIN] = &retain, [UL_S_NEIGHBOURS] = &near, [UL_S_HOLDOUT] = &all}, .encode = {.templ = "plain"}, .compat = compat};
+		ul_exam *e;
+		ul_verdicts v = judge(&c, "model_utility", &e);
+		const ul_items *got = &world_line(&v, "model_utility")->items[UL_AFTER];
+		const ul_scores *s = ul_exam_scores(e, UL_AFTER, UL_S_HOLDOUT, 0, &err);
+		NEED_OK(s, err);
+		int seen = 0;
+		for (int i = 0; i < got->n; i++) {
+			int set = (int)got->label[i] / 3;
+			if ((int)got->label[i] % 3 != 0) /* of each set its probability */
+				continue;
+			double p[3];
+			for (int k = 0; k < 3; k++) {
+				const ul_row_score *r = &s->row[set * 6 + got->row[i] * 3 + k];
+				p[k] = exp(-r->nll / r->n);
+			}
+			CHECK_CLOSE(got->value[i], compat && set == 1 ? p[0] / (p[0] + p[1] + p[2] + 1e-10) : p[0], 1e-6);
+			CHECK(p[0] < 0.99 && p[1] + p[2] > 1e-6);
+			seen++;
+		}
+		CHECK_EQ_INT(seen, 4);
+		ul_verdicts_release(&v);
+		ul_exam_free(e);
+	}
+	ul_model_free(m);
+	ul_dataset_release(&retain);
+	ul_dataset_release(&near);
+	ul_dataset_release(&all);
+}
+
 /* ---- canaries ---- */
 
 static void test_exam__canary_ranks_equal_scoring_every_member(void)
