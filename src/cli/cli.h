@@ -62,6 +62,7 @@ void ul_progress_end(void); /* clears the bar; harmless when there is none */
 void ul_cli_signals(void);
 void ul_help_overview(ul_buf *out);
 void ul_help_verb(const ul_verb *v, ul_buf *out);
+json_t *ul_help_json(const ul_verb *v); /* the same for programs; of all verbs for NULL */
 void ul_docs_man(const ul_verb *v, ul_buf *out); /* NULL = unlearn.1 */
 bool ul_docs_completion(const char *shell, ul_buf *out, ul_err *err);
 

@@ -31,6 +31,12 @@ static int run(ul_cli *c, const void *config)
 	}
 	ul_buf text = {0};
 	bool ok = true;
+	if (c->json && !o->completion && !o->man) {
+		json_t *all = ul_help_json(v);
+		ul_cli_print(c, all);
+		json_decref(all);
+		return c->err.msg[0] ? ul_cli_fail(c) : UL_EXIT_DONE;
+	}
 	if (o->completion)
 		ok = ul_docs_completion(o->completion, &text, &c->err);
 	else if (o->man)

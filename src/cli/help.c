@@ -70,3 +70,34 @@ void ul_help_verb(const ul_verb *v, ul_buf *out)
 		ul_buf_str(out, "\nA method or a source has options of its own: \"unlearn methods NAME\" and \"unlearn sources NAME\" list them;\n"
 		                "they are given here in the same way.\n");
 }
+
+/* Whatever could not be had leaves the whole NULL, which json_pack makes of a part that is. */
+static json_t *one_verb(const ul_verb *v)
+{
+	return json_pack("{s:s, s:s, s:s}", "name", v->name, "usage", v->usage ? v->usage : "", "summary", v->summary);
+}
+
+static json_t *all_verbs(const ul_verb *const *verbs)
+{
+	json_t *all = json_array();
+	for (int i = 0; verbs && verbs[i]; i++)
+		json_array_append_new(all, one_verb(verbs[i]));
+	return all;
+}
+
+json_t *ul_help_json(const ul_verb *v)
+{
+	if (!v)
+		return json_pack("{s:o}", "verbs", all_verbs(ul_verbs));
+	json_t *j = one_verb(v), *options = json_array();
+	for (int i = -2; j && (i < 0 || (v->more && v->more[i])); i++) {
+		json_t *table = ul_opts_describe(i == -2 ? ul_common_opts : i == -1 ? v->opts
+		                                                                    : v->more[i]);
+		json_array_extend(options, table);
+		json_decref(table);
+	}
+	if (v->sub)
+		json_object_set_new(j, "commands", all_verbs(v->sub));
+	json_object_set_new(j, "options", options);
+	return j;
+}

@@ -70,3 +70,20 @@ test_help__lists_say_everything() {
 	refuses "there is no method" "$U" methods npoo
 	has "$(cat "$TMP/err")" "did you mean \"npo\""
 }
+
+test_help__for_programs() {
+	for v in "" train run export "mpu simulate" mpu; do
+		exits 0 "$U" help $v --json
+		same "$(wc -l <"$TMP/out")" 1
+		python3 -m json.tool "$TMP/out" >/dev/null
+	done
+	exits 0 "$U" help train --json
+	has "$(cat "$TMP/out")" '"name":"lr","type":"real","default":'
+	has "$(cat "$TMP/out")" '"name":"seed"'
+	exits 0 "$U" help --json
+	has "$(cat "$TMP/out")" '"name":"generate"'
+	exits 0 "$U" help mpu --json
+	has "$(cat "$TMP/out")" '"commands":[{"name":"mpu '
+	exits 1 "$U" methods zzzzzz
+	has "$(cat "$TMP/err")" '"unlearn methods" lists them'
+}
