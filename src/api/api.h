@@ -45,6 +45,7 @@ typedef struct ul_job {
 	int trained_tensors;
 	bool begun, saved;
 	bool made; /* the folder was not there before */
+	int lock; /* on the folder, from before the first step on; -1: none */
 	ul_stage begin; /* inside the folder, until the run can begin: run.dir points there meanwhile */
 	char started[32];
 	ul_annotator *annotator; /* NULL: the built-in recognisers alone */

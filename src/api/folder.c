@@ -77,14 +77,14 @@ static bool remove_entry(const char *dir, const char *name, int *removed, ul_err
 bool ul_folder_open(ul_job *j, ul_err *err)
 {
 	if (j->cfg.resume) {
-		return true;
+		return (j->lock = ul_dir_hold(j->cfg.output, err)) >= 0;
 	}
 	j->made |= !ul_is_dir(j->cfg.output);
 	const char *aside = ul_path_join(&j->arena, j->cfg.output, "begin");
 	if (!aside) {
 		return ul_nomem(err, strlen(j->cfg.output));
 	}
-	if (!ul_mkdirs(j->cfg.output, err) || !ul_stage_begin(&j->begin, aside, false, err)) {
+	if (!ul_mkdirs(j->cfg.output, err) || (j->lock = ul_dir_hold(j->cfg.output, err)) < 0 || !ul_stage_begin(&j->begin, aside, false, err)) {
 		return false;
 	}
 	j->run.dir = j->begin.dir;
@@ -168,10 +168,17 @@ bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
 		ok = ul_fail(err, "there is no folder %s", dir);
 	}
 	*removed = 0;
-	ul_stage_sweep(dir);
+	int lock = ok ? ul_dir_hold(dir, err) : -1;
+	ok = ok && lock >= 0;
+	if (ok) {
+		ul_stage_sweep(dir);
+	}
 	/* Of a finished run only a state that was left behind: its forget.jsonl was kept on request. */
 	ok = ok && remove_entry(dir, "state", removed, err) && remove_entry(dir, "rows", removed, err) && remove_entry(dir, "best.safetensors", removed, err) && remove_entry(dir, "best.safetensors.part", removed, err);
 	ok = ok && (done || (remove_entry(dir, "forget.jsonl", removed, err) && remove_entry(dir, "retain.jsonl", removed, err) && remove_entry(dir, "revealed.jsonl", removed, err)));
+	if (lock >= 0) {
+		close(lock);
+	}
 	ul_arena_release(&a);
 	return ok;
 }

@@ -15,6 +15,8 @@ json_t *ul_resume_read(const char *dir, ul_err *err)
 	json_t *state = NULL, *origin;
 	if (!path) {
 		ul_nomem(err, strlen(dir));
+	} else if (!ul_is_dir(dir)) {
+		ul_fail(err, "there is no folder %s to resume from", dir);
 	} else if (!ul_file_exists(path)) {
 		ul_fail(err, "%s holds no state to resume from", dir);
 		ul_hint(err, "a finished run has none: its result is already there");

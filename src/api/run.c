@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define AT(field) offsetof(ul_job_config, field)
 
@@ -293,6 +294,7 @@ static ul_run *plan_job(const ul_method *method, const char *name, const ul_sett
 		ul_nomem(err, sizeof *j);
 		return NULL;
 	}
+	j->lock = -1;
 	j->run.method = method;
 	j->job_opts = method == &ul_finetune ? ul_train_job_opts : ul_run_job_opts;
 	if (!plan(j, name, s, n, err)) {
@@ -473,6 +475,9 @@ void ul_run_free(ul_run *r)
 	}
 	if (!j->begun && j->made) {
 		ul_folder_undo(j);
+	}
+	if (j->lock >= 0) {
+		close(j->lock);
 	}
 	ul_annotator_free(j->annotator);
 	ul_watch_free(j->watch);

@@ -96,24 +96,49 @@ bool ul_file_read(ul_buf *out, const char *path, size_t limit, ul_err *err)
 	return true;
 }
 
-bool ul_file_write(const char *path, const void *data, size_t n, ul_err *err)
+bool ul_aside_begin(ul_aside *a, const char *target, ul_err *err)
 {
-	char prefix[PATH_MAX], temp[PATH_MAX];
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	if ((size_t)snprintf(prefix, sizeof prefix, "%.*s.%s.ul-", (int)(name - path), path, name) >= sizeof prefix)
-		return ul_fail(err, "the path %s is longer than %d bytes", path, PATH_MAX);
-	int fd = ul_disk_temp(prefix, temp, sizeof temp, false);
-	if (fd < 0)
-		return ul_fail(err, "cannot write %s: %s", path, strerror(errno));
-	flock(fd, LOCK_EX | LOCK_NB); /* tells ul_stage_sweep that somebody is at work */
-	bool ok = ul_disk_write(fd, path, data, n, err) && ul_disk_sync(fd, path, err) && ul_disk_rename(temp, path, err);
-	if (close(fd) != 0 && ok)
-		ok = ul_fail(err, "cannot write %s: %s", path, strerror(errno));
+	char prefix[sizeof a->path];
+	const char *slash = strrchr(target, '/'), *name = slash ? slash + 1 : target;
+	a->lock = -1;
+	if (snprintf(a->target, sizeof a->target, "%s", target) >= (int)sizeof a->target ||
+	        snprintf(prefix, sizeof prefix, "%.*s.%s.ul-", (int)(name - target), target, name) >= (int)sizeof prefix)
+		return ul_fail(err, "the path %s is longer than %zu bytes", target, sizeof a->target - 1);
+	a->lock = ul_disk_temp(prefix, a->path, sizeof a->path, false);
+	if (a->lock < 0)
+		return ul_fail(err, "cannot write %s: %s", target, strerror(errno));
+	flock(a->lock, LOCK_EX | LOCK_NB); /* tells ul_stage_sweep that somebody is at work */
+	return true;
+}
+
+bool ul_aside_commit(ul_aside *a, bool replace, ul_err *err)
+{
+	bool ok = replace || !ul_file_exists(a->target) || ul_fail(err, "the output %s was written by somebody else meanwhile", a->target);
+	ok = ok && ul_disk_sync(a->lock, a->target, err) && ul_disk_rename(a->path, a->target, err);
 	if (!ok) {
-		unlink(temp);
+		ul_aside_abort(a);
 		return false;
 	}
-	return ul_disk_sync_dir_of(path, err);
+	close(a->lock);
+	a->lock = -1;
+	return ul_disk_sync_dir_of(a->target, err);
+}
+
+void ul_aside_abort(ul_aside *a)
+{
+	if (a->lock < 0)
+		return;
+	unlink(a->path);
+	close(a->lock);
+	a->lock = -1;
+}
+
+bool ul_file_write(const char *path, const void *data, size_t n, ul_err *err)
+{
+	ul_aside a;
+	bool ok = ul_aside_begin(&a, path, err) && ul_disk_write(a.lock, path, data, n, err) && ul_aside_commit(&a, true, err);
+	ul_aside_abort(&a);
+	return ok;
 }
 
 /* ---- a sink: one large file, piece by piece ---- */

@@ -24,10 +24,22 @@ bool ul_mkdirs(const char *path, ul_err *err);
 /* A folder that one process at a time works in; `make`: for its owner alone, if it is not there. The descriptor of its lock, which
  * closing or dying gives back; -1: another has it, or it cannot be had. */
 int ul_dir_lock(const char *dir, bool make, ul_err *err);
+/* The same for a folder that holds a result, in which no lock file must stay: the folder itself is locked. A file system that cannot
+ * lock it lets everybody in. */
+int ul_dir_hold(const char *dir, ul_err *err);
 bool ul_remove_tree(const char *path, ul_err *err);
 
 /* One file: written aside (.NAME.ul-XXXXXXXX in the same directory), fsynced, renamed over `path`, directory fsynced. */
 bool ul_file_write(const char *path, const void *data, size_t n, ul_err *err);
+
+/* The same for a large file that somebody else writes by its name: between begin and commit that is aside.path. */
+typedef struct ul_aside {
+	char path[4096], target[4096];
+	int lock; /* its descriptor: tells ul_stage_sweep that somebody is at work */
+} ul_aside;
+bool ul_aside_begin(ul_aside *a, const char *target, ul_err *err);
+bool ul_aside_commit(ul_aside *a, bool replace, ul_err *err); /* a target that exists is refused unless `replace`; a failed one aborts */
+void ul_aside_abort(ul_aside *a);
 
 /* One directory: everything is written below stage.dir, which lies beside the target; commit fsyncs each file, then renames.
  * A target that exists and is not empty is refused unless `force` (then the old one is removed only after the rename). */
@@ -42,6 +54,7 @@ bool ul_stage_check(const char *target, bool force, ul_err *err); /* could a sta
 bool ul_stage_commit(ul_stage *s, ul_err *err); /* a failed one aborts */
 void ul_stage_abort(ul_stage *s); /* removes what was written; harmless after commit */
 void ul_stage_sweep(const char *dir); /* removes what processes that died while writing left in dir */
+void ul_stage_sweep_of(const char *target); /* only what belongs to this target */
 
 /* A sink writes one large file piece by piece and reports a full disk at the piece that failed. */
 typedef struct ul_sink ul_sink;

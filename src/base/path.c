@@ -120,3 +120,16 @@ int ul_dir_lock(const char *dir, bool make, ul_err *err)
 	}
 	return fd;
 }
+
+int ul_dir_hold(const char *dir, ul_err *err)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		ul_fail(err, "cannot open %s: %s", dir, strerror(errno));
+	} else if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+		ul_fail(err, "another process is at work in %s", dir);
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}

@@ -82,6 +82,17 @@ void ul_stage_sweep(const char *dir)
 	remove_dead(dir, "");
 }
 
+void ul_stage_sweep_of(const char *target)
+{
+	char parent[4096], prefix[256 + 16];
+	const char *name;
+	if (strlen(target) >= sizeof parent)
+		return;
+	split(target, parent, &name);
+	if (snprintf(prefix, sizeof prefix, ".%s.ul-", name) < (int)sizeof prefix)
+		remove_dead(parent, prefix);
+}
+
 bool ul_stage_begin(ul_stage *s, const char *target, bool force, ul_err *err)
 {
 	ul_stage n = {.force = force, .open = true};

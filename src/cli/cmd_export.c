@@ -52,12 +52,12 @@ static bool write_gguf(ul_cli *c, const struct config *o, ul_model *m)
 		ul_hint(&c->err, "--force replaces it");
 		return false;
 	}
-	char *aside = ul_arena_printf(&c->arena, "%s.part", o->output);
-	if (!aside)
-		return ul_nomem(&c->err, strlen(o->output));
-	bool ok = ul_gguf_write(m, aside, as[o->dtype], &c->err) && (rename(aside, o->output) == 0 || ul_fail(&c->err, "cannot rename %s to %s", aside, o->output));
-	if (!ok)
-		remove(aside);
+	if (ul_is_dir(o->output))
+		return ul_fail(&c->err, "%s is a directory, and a GGUF is one file", o->output);
+	ul_stage_sweep_of(o->output);
+	ul_aside aside;
+	bool ok = ul_aside_begin(&aside, o->output, &c->err) && ul_gguf_write(m, aside.path, as[o->dtype], &c->err) && ul_aside_commit(&aside, c->force, &c->err);
+	ul_aside_abort(&aside);
 	return ok;
 }
 

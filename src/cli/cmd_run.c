@@ -46,6 +46,11 @@ static int run(ul_cli *c, const void *config)
 		}
 		model = model ? model : ul_settings_get(was, was_n, "model");
 		method = method ? method : ul_settings_get(was, was_n, "method");
+		if (!method) {
+			ul_fail(&c->err, "the run in %s was begun by `unlearn train`", resume);
+			ul_hint(&c->err, "go on with `unlearn train --resume %s`", resume);
+			return ul_cli_fail(c);
+		}
 		adapter = adapter ? adapter : ul_settings_get(was, was_n, "adapter");
 	}
 	if (!method && !(method = ul_recipe_method(s, n, &c->err)) && c->err.msg[0]) {

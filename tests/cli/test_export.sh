@@ -66,5 +66,17 @@ test_export__gguf() {
 	refuses "m.gguf exists" $U export "$TMP/m" -o "$TMP/m.gguf" --to gguf
 	exits 0 $U export "$TMP/m" -o "$TMP/m.gguf" --to gguf --dtype q8_0 --force
 	has "$($U info "$TMP/m.gguf" --json)" '"dtype":"Q8_0"'
-	[ ! -e "$TMP/m.gguf.part" ] || fail "a part is left"
+	same "$(ls -A "$TMP" | grep gguf)" m.gguf
+	# Several at once: whoever is first makes the file, and no file is ever made of the halves of two.
+	for i in 1 2 3; do $U export "$TMP/m" -o "$TMP/n.gguf" --to gguf --dtype f32 >/dev/null 2>"$TMP/err$i" & done
+	wait
+	same "$(tensors "$TMP/m")" "$(tensors "$TMP/n.gguf")"
+	same "$(ls -A "$TMP" | grep n.gguf)" n.gguf
+	mkdir "$TMP/d"
+	refuses "is a directory" $U export "$TMP/m" -o "$TMP/d" --to gguf --force
+	# What a killed one left goes with the next.
+	UNLEARN_CRASH_AT=rename $U export "$TMP/m" -o "$TMP/o.gguf" --to gguf -q || true
+	same "$(ls -A "$TMP" | grep -c '^.o.gguf.ul-')" 1
+	exits 0 $U export "$TMP/m" -o "$TMP/o.gguf" --to gguf -q
+	same "$(ls -A "$TMP" | grep o.gguf)" o.gguf
 }

@@ -101,6 +101,24 @@ test_run__stops_and_resumes() {
 	refuses "no state to resume" $U run --resume "$TMP/cut"
 }
 
+# Two processes in one folder would leave half of each: the second is sent away, whatever it wants there, until the first has ended.
+test_run__one_at_a_time() {
+	rows
+	$U train $M --data "$TMP/forget.jsonl" --steps 1000000 -o "$TMP/r" --quiet >/dev/null 2>&1 &
+	pid=$!
+	while [ ! -s "$TMP/r/journal.jsonl" ]; do sleep 0.05; done
+	refuses "another process is at work in $TMP/r" $U train $M --data "$TMP/forget.jsonl" --steps 1 -o "$TMP/r" --force
+	refuses "another process is at work in $TMP/r" $U run $M --method ga --forget "$TMP/forget.jsonl" --steps 1 -o "$TMP/r" --force
+	refuses "another process is at work in $TMP/r" $U train --resume "$TMP/r"
+	refuses "another process is at work in $TMP/r" $U clean "$TMP/r"
+	kill -INT $pid
+	wait $pid || true
+	refuses "was begun by \`unlearn train\`" $U run --resume "$TMP/r"
+	refuses "there is no folder $TMP/nowhere" $U train --resume "$TMP/nowhere"
+	exits 0 $U train $M --data "$TMP/forget.jsonl" --steps 1 -o "$TMP/r" --force --quiet
+	same "$(ls -A "$TMP/r" | tr '\n' ' ')" "journal.jsonl model run.json "
+}
+
 test_run__refuses() {
 	rows
 	F="--forget $TMP/forget.jsonl"
