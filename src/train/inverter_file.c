@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "model/safetensors.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,8 +16,8 @@ bool ul_inverter_write(const ul_inverter *v, const char *path, ul_err *err)
 	int vocab = v->model->cfg.vocab;
 	ul_st_out *t = ul_alloc(&a, ((size_t)v->params + 1) * sizeof *t);
 	float *u = ul_alloc(&a, (size_t)vocab * sizeof *u);
-	char *aside = ul_arena_printf(&a, "%s.part", path);
-	if (!t || !u || !aside) {
+	ul_aside aside;
+	if (!t || !u) {
 		ul_arena_release(&a);
 		return ul_nomem(err, (size_t)vocab * sizeof *u);
 	}
@@ -30,7 +29,8 @@ bool ul_inverter_write(const ul_inverter *v, const char *path, ul_err *err)
 		u[j] = (float)v->unigram[j];
 	}
 	t[v->params] = (ul_st_out){.name = "unigram", .dims = 2, .shape = {1, vocab}, .data = u};
-	bool ok = ul_safetensors_write(aside, t, v->params + 1, UL_F32, err) && (rename(aside, path) == 0 || ul_fail(err, "%s cannot be written", path));
+	bool ok = ul_aside_begin(&aside, path, err) && ul_safetensors_write(aside.path, t, v->params + 1, UL_F32, err) && ul_aside_commit(&aside, true, err);
+	ul_aside_abort(&aside);
 	ul_arena_release(&a);
 	return ok;
 }
@@ -66,6 +66,7 @@ bool ul_inverter_read(ul_inverter *v, const char *path, ul_err *err)
 	}
 	v->seen |= ok;
 	ul_map_close(&map);
+	ul_free(ts.t);
 	ul_arena_release(&a);
 	return ok;
 }

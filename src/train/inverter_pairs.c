@@ -167,16 +167,18 @@ static bool read_pairs(ul_pairs *p, const char *path, ul_err *err)
 		memcpy(p->hidden, t->data, (size_t)p->n * (size_t)p->width * sizeof *p->hidden);
 	}
 	ul_map_close(&map);
+	ul_free(ts.t);
 	ul_arena_release(&a);
 	return ok;
 }
 
 static bool write_pairs(const ul_pairs *p, const char *path, ul_err *err)
 {
-	char aside[4096];
+	ul_aside aside;
 	ul_st_out t = {.name = "hidden", .dims = 2, .shape = {p->n, p->width}, .data = p->hidden};
-	snprintf(aside, sizeof aside, "%s.part", path);
-	return ul_safetensors_write(aside, &t, 1, UL_F32, err) && (rename(aside, path) == 0 || ul_fail(err, "%s cannot be written", path));
+	bool ok = ul_aside_begin(&aside, path, err) && ul_safetensors_write(aside.path, &t, 1, UL_F32, err) && ul_aside_commit(&aside, true, err);
+	ul_aside_abort(&aside);
+	return ok;
 }
 
 static bool encode(ul_model *m, const char *const *text, int n, int length, ul_ids *seq, ul_err *err)
