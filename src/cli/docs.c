@@ -17,6 +17,8 @@ static void roff(ul_buf *b, const char *s)
 			ul_buf_str(b, "\\-");
 		else if (*s == '\\')
 			ul_buf_str(b, "\\e");
+		else if (*s == ',' && s[1] && s[1] != ' ')
+			ul_buf_str(b, ",\\:"); /* a long list without blanks may be broken here */
 		else
 			ul_buf_add(b, s, 1);
 	}
@@ -79,7 +81,7 @@ static void man_table(ul_buf *b, const char *title, const ul_opt *opts)
 
 static void man_overview(ul_buf *b)
 {
-	ul_buf_printf(b, ".TH UNLEARN 1 \"\" \"unlearn %s\"\n.SH NAME\nunlearn \\- make a language model forget, and measure whether it worked\n", UL_VERSION);
+	ul_buf_printf(b, ".TH UNLEARN 1 \"\" \"unlearn %s\"\n.ad l\n.SH NAME\nunlearn \\- make a language model forget, and measure whether it worked\n", UL_VERSION);
 	ul_buf_str(b, ".SH SYNOPSIS\n.B unlearn\n.I VERB\n[\\fIMODEL\\fR] [\\-\\-\\fIoption value\\fR]...\n.SH DESCRIPTION\n"
 	              "MODEL is a Hugging Face directory, a .gguf file, a run folder, or org/name found in the local Hugging Face cache.\n"
 	              "Results go to stdout, everything else to stderr.\n.SH VERBS\n");
@@ -106,7 +108,7 @@ void ul_docs_man(const ul_verb *v, ul_buf *b)
 		man_overview(b);
 		return;
 	}
-	ul_buf_printf(b, ".TH UNLEARN\\-%s 1 \"\" \"unlearn %s\"\n.SH NAME\nunlearn\\-%s \\- ", v->name, UL_VERSION, v->name);
+	ul_buf_printf(b, ".TH UNLEARN\\-%s 1 \"\" \"unlearn %s\"\n.ad l\n.SH NAME\nunlearn\\-%s \\- ", v->name, UL_VERSION, v->name);
 	roff(b, v->summary);
 	ul_buf_printf(b, "\n.SH SYNOPSIS\n.B unlearn %s\n", v->name);
 	roff(b, v->usage ? v->usage : "");
@@ -149,6 +151,9 @@ static void choice_words(ul_buf *b, const char *choices)
 
 static void bash(ul_buf *b)
 {
+	static const struct {
+		const char *where, *verb; /* which word is one of the names that the verb lists */
+	} kinds[] = {{"*,--method|methods,methods", "methods"}, {"*,--source|sources,sources", "sources"}, {"*,--recipe|recipes,recipes", "recipes"}, {"scorers,scorers", "scorers"}, {"audits,audits", "audits"}, {"archs,archs", "archs"}};
 	ul_buf_str(b, "# bash completion for unlearn, written by \"unlearn help --completion bash\"\n_unlearn()\n{\n"
 	              "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}\n"
 	              "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tCOMPREPLY=($(compgen -W \"");
@@ -158,8 +163,17 @@ static void bash(ul_buf *b)
 	              "\thelp,help)\n\t\tCOMPREPLY=($(compgen -W \"");
 	for (int i = 0; ul_verbs[i]; i++)
 		ul_buf_printf(b, "%s ", ul_verbs[i]->name);
-	ul_buf_str(b, "\" -- \"$cur\"))\n\t\treturn ;;\n\t*,--method|methods,methods)\n\t\tCOMPREPLY=($(compgen -W \"$(unlearn methods --quiet --names 2>/dev/null)\" -- \"$cur\"))\n\t\treturn ;;\n"
-	              "\t*,--source|sources,sources)\n\t\tCOMPREPLY=($(compgen -W \"$(unlearn sources --quiet --names 2>/dev/null)\" -- \"$cur\"))\n\t\treturn ;;\n");
+	ul_buf_str(b, "\" -- \"$cur\"))\n\t\treturn ;;\n");
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		ul_buf_printf(b, "\t%s)\n\t\tCOMPREPLY=($(compgen -W \"$(unlearn %s --quiet --names 2>/dev/null)\" -- \"$cur\"))\n\t\treturn ;;\n", kinds[i].where, kinds[i].verb);
+	for (int i = 0; ul_verbs[i]; i++) {
+		if (!ul_verbs[i]->sub)
+			continue;
+		ul_buf_printf(b, "\t%s,%s|help,%s)\n\t\tCOMPREPLY=($(compgen -W \"", ul_verbs[i]->name, ul_verbs[i]->name, ul_verbs[i]->name);
+		for (int k = 0; ul_verbs[i]->sub[k]; k++)
+			ul_buf_printf(b, "%s ", strrchr(ul_verbs[i]->sub[k]->name, ' ') + 1);
+		ul_buf_str(b, "\" -- \"$cur\"))\n\t\treturn ;;\n");
+	}
 	for (int i = 0; ul_verbs[i]; i++) {
 		ul_arena a = {0};
 		const ul_opt *const *t = ul_verb_tables(ul_verbs[i], &a);

@@ -20,7 +20,7 @@ test_help__shows_default_and_range() {
 }
 
 test_help__writes_man_pages() {
-	for v in "" synth help; do
+	for v in "" synth help run mpu; do
 		# shellcheck disable=SC2086
 		"$U" help $v --man >"$TMP/page.1"
 		has "$(head -n 1 "$TMP/page.1")" ".TH UNLEARN"
@@ -39,6 +39,11 @@ test_help__completion_is_valid_shell() {
 	same "$reply" "synth"
 	reply=$(bash -c '. "$1"; COMP_WORDS=(unlearn synth --style r); COMP_CWORD=3; _unlearn; echo "${COMPREPLY[*]}"' bash "$TMP/bash")
 	same "$reply" "records"
+	reply=$(bash -c '. "$1"; COMP_WORDS=(unlearn mpu si); COMP_CWORD=2; _unlearn; echo "${COMPREPLY[*]}"' bash "$TMP/bash")
+	same "$reply" "sign simulate"
+	mkdir "$TMP/bin" && ln -s "$U" "$TMP/bin/unlearn"
+	reply=$(PATH="$TMP/bin:$PATH" bash -c '. "$1"; COMP_WORDS=(unlearn run m --recipe d); COMP_CWORD=4; _unlearn; echo "${COMPREPLY[*]}"' bash "$TMP/bash")
+	same "$reply" "dfsu"
 	"$U" help --completion zsh >"$TMP/zsh"
 	has "$(head -n 1 "$TMP/zsh")" "#compdef unlearn"
 	! command -v zsh >/dev/null 2>&1 || zsh -n "$TMP/zsh"
