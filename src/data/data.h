@@ -94,6 +94,9 @@ typedef struct ul_batch {
 
 /* Rows `item[0..n-1]` of d, end to end. all_labels: every position is predicted (pscu, whole-text losses). */
 bool ul_pack(const ul_dataset *d, const int *item, int n, bool all_labels, ul_arena *a, ul_batch *out, ul_err *err);
+/* The same for passes without gradients: what a row begins with and a row before it as well is computed once (ul_span's lead). */
+int ul_row_alike(const ul_row *a, const ul_row *b); /* tokens that b begins with like a and can share: its last is always its own */
+bool ul_pack_shared(const ul_dataset *d, const int *item, int n, ul_arena *a, ul_batch *out, ul_err *err);
 ul_pass ul_batch_pass(const ul_batch *b, ul_tape *t);
 
 /* The order of an epoch: (seed, purpose, epoch) decides; batches of `rows`, or as many rows as fit `tokens`. */

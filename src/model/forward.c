@@ -58,10 +58,12 @@ static ul_pass *keep_pass(const ul_pass *p)
 	int *pos = keep(p->tape, p->pos, rows * sizeof *pos);
 	int *start = keep(p->tape, p->span.start, ((size_t)p->span.n + 1) * sizeof *start);
 	int *slot = p->cache ? keep(p->tape, p->slot, (size_t)p->span.n * sizeof *slot) : NULL;
-	if (!own || !start || (p->pos && !pos) || (p->cache && !slot))
+	int *lead = keep(p->tape, p->span.lead, (size_t)p->span.n * sizeof *lead);
+	int *shared = keep(p->tape, p->span.shared, (size_t)p->span.n * sizeof *shared);
+	if (!own || !start || (p->span.lead && !lead) || (p->span.shared && !shared) || (p->pos && !pos) || (p->cache && !slot))
 		return NULL;
 	own->pos = pos;
-	own->span.start = start;
+	own->span = (ul_span){p->span.n, start, lead, shared};
 	own->slot = slot;
 	own->ids = NULL;
 	own->soft = NULL;

@@ -104,6 +104,29 @@ static const void *const *sequences(ul_tape *t, const void *base, const ul_span 
 	return p;
 }
 
+/* The same where sequences begin with positions of others: those rows are copied in front of their own. Leaders come first, so that
+ * what they borrowed themselves is there already. */
+static const void *const *joined(ul_tape *t, const void *base, const ul_span *s, int cols)
+{
+	size_t row = (size_t)cols * t->be->elem;
+	const void **p = ul_remember(t, NULL, (size_t)s->n * sizeof *p);
+
+	for (int i = 0; p && i < s->n; i++) {
+		int own = s->start[i + 1] - s->start[i], past = s->shared[i];
+		const char *rows = (const char *)base + (size_t)s->start[i] * row;
+		char *to = past ? ul_scratch(t, (size_t)(past + own) * row) : NULL;
+		p[i] = past ? to : rows;
+		if (!past)
+			continue;
+		UL_ASSERT(s->lead[i] >= 0 && s->lead[i] < i, "sequence %d begins like %d", i, s->lead[i]);
+		if (!to)
+			return NULL;
+		t->be->copy(to, p[s->lead[i]], (size_t)past * (size_t)cols);
+		t->be->copy(to + (size_t)past * row, rows, (size_t)own * (size_t)cols);
+	}
+	return p;
+}
+
 static void attend_backward(ul_val *y)
 {
 	ul_tape *t = y->tape;
@@ -170,19 +193,27 @@ ul_val *ul_attend(ul_val *q, ul_val *k, ul_val *v, const ul_attention *a) /* [q-
 	if (t->failed)
 		return y;
 	check(q, k, v, a);
-	UL_ASSERT(!a->kv || !needs, "no gradient flows through a cache");
+	UL_ASSERT(!(a->kv || a->span.shared) || !needs, "no gradient flows through a cache or a shared beginning");
+	UL_ASSERT(!a->kv || !a->span.shared, "a cache shares beginnings by itself");
 	memset(past, 0, (size_t)seqs * sizeof *past);
 	ul_attend_args g = {.q_heads = heads, .kv_heads = k->cols / a->head_dim, .head_dim = a->head_dim, .window = a->window, .seqs = seqs, .scale = a->scale, .start = start, .past = past, .q = q->data, .y = y->data, .lse = lse, .work = &t->scratch};
+	ul_mark mark = ul_arena_mark(&t->scratch);
 	if (a->kv) {
 		append(t, a, k, v, &g);
+	} else if (a->span.shared) {
+		g.past = a->span.shared;
+		g.k = joined(t, k->data, &a->span, k->cols);
+		g.v = joined(t, v->data, &a->span, v->cols);
 	} else {
 		ul_span span = {seqs, start};
 		g.k = sequences(t, k->data, &span, k->cols);
 		g.v = sequences(t, v->data, &span, v->cols);
 	}
+	t->failed |= !g.k || !g.v;
 	if (!t->failed && first)
 		t->be->attend(&g);
 	t->failed |= t->scratch.failed;
+	ul_arena_reset(&t->scratch, mark);
 	if (ul_recorded(y))
 		y->ctx = ul_remember(t, &g, sizeof g);
 	return t->failed ? y : ul_record(y, attend_backward, (ul_val *[]){q, k, v, NULL});

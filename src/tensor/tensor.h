@@ -99,6 +99,9 @@ void ul_param_grad(const ul_param *p, double *out);
 typedef struct ul_span {
 	int n; /* sequences */
 	const int *start; /* [n + 1]: rows of sequence i are start[i] … start[i+1]-1 */
+	/* NULL, or [n]: sequence i begins with the first shared[i] positions of sequence lead[i] < i, which are computed there; its rows
+	 * are those behind. No gradient flows through that. */
+	const int *lead, *shared;
 } ul_span;
 
 /* Keys and values of earlier positions, for decoding. One per layer; sequence i of the span is slot[i]. */

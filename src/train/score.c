@@ -1,6 +1,7 @@
 /*
- * score.c: one teacher-forced pass over a data set. Rows go packed through the model, bounded by tokens; only positions that
- * predict a labelled token reach the head; what audits ask for beyond the log-probability is picked up in the same pass.
+ * score.c: one teacher-forced pass over a data set. Rows go packed through the model, bounded by tokens, and what they begin with
+ * together is computed once; only positions that predict a labelled token reach the head; what audits ask for beyond the
+ * log-probability is picked up in the same pass.
  */
 #include "train/train.h"
 
@@ -10,7 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { PASS_TOKENS = 2048 };
+enum { PASS_TOKENS = 2048,
+	PASS_POSITIONS = 4 * PASS_TOKENS }; /* with those that rows share, whose keys are copied */
 
 static double now(void)
 {
@@ -118,11 +120,16 @@ static double grad_norm(ul_val *logp, const ul_model *m, const struct trainable 
 static int rows_that_fit(const ul_dataset *d, int first, unsigned want)
 {
 	int n = 1;
-	int64_t tokens = d->row[first].n;
+	int64_t tokens = d->row[first].n, positions = tokens;
 	if (want & UL_WANT_GRADNORM)
 		return 1;
-	while (first + n < d->n && (tokens += d->row[first + n].n) <= PASS_TOKENS)
-		n++;
+	for (; first + n < d->n; n++) {
+		const ul_row *r = &d->row[first + n];
+		tokens += r->n - ul_row_alike(r - 1, r);
+		positions += r->n;
+		if (tokens > PASS_TOKENS || positions > PASS_POSITIONS)
+			break;
+	}
 	return n;
 }
 
@@ -135,7 +142,8 @@ static bool score_rows(ul_model *m, const ul_dataset *d, int first, int n, unsig
 		return ul_nomem(err, (size_t)n * sizeof *item);
 	for (int i = 0; i < n; i++)
 		item[i] = first + i;
-	if (!ul_pack(d, item, n, false, &out->arena, &b, err) || !reserve(&x, b.labels, want, &out->arena, err))
+	bool packed = want & UL_WANT_GRADNORM ? ul_pack(d, item, n, false, &out->arena, &b, err) : ul_pack_shared(d, item, n, &out->arena, &b, err);
+	if (!packed || !reserve(&x, b.labels, want, &out->arena, err))
 		return false;
 	if (b.labels) {
 		ul_val *logp = forward(m, &b, t, &x, err);

@@ -1,6 +1,7 @@
 /*
  * test_cost.c: what work costs, counted and not timed: multiplications per useful token, and memory by tokens and vocabulary.
  */
+#include "data/data.h"
 #include "model/lora.h"
 #include "tensor/backend.h"
 #include "test.h"
@@ -92,6 +93,44 @@ static void test_cost__backward_stops_where_nothing_is_trained(void)
 	ul_model *m = tiny(300);
 	NEED_OK(ul_param_train(m->layer[LAYERS - 1].down, true, &err), err);
 	CHECK_EQ_INT(flops_of(m, 96, 40), 2 * rows * LAYERS * block + 2 * rows * FFN * HIDDEN + 4 * labels * head);
+}
+
+/* Two questions with four answers each: each question is computed once. */
+static void test_cost__answers_share_their_question(void)
+{
+	enum { QUESTION = 40,
+		ANSWER = 9,
+		EACH = 4,
+		ROWS = 2 * EACH };
+	const int64_t rows = 2 * QUESTION + ROWS * ANSWER, labels = (int64_t)ROWS * ANSWER, head = 300 * HIDDEN;
+	ul_row row[ROWS];
+	int item[ROWS];
+	ul_arena a = {0};
+	ul_err err = {0};
+	ul_batch b;
+	ul_tape t;
+	ul_model *m = tiny(300);
+	for (int i = 0; i < ROWS; i++) {
+		item[i] = i;
+		row[i] = (ul_row){.n = QUESTION + ANSWER, .ids = ul_alloc(&a, (QUESTION + ANSWER) * sizeof(int)), .flags = ul_alloc(&a, QUESTION + ANSWER)};
+		for (int p = 0; p < row[i].n; p++) {
+			row[i].ids[p] = (p < QUESTION ? p * 7 + i / EACH * 100 : p * 11 + i) % 300;
+			row[i].flags[p] = p < QUESTION ? 0 : UL_ROW_LABEL;
+		}
+	}
+	ul_dataset d = {.row = row, .n = ROWS};
+	NEED_OK(ul_pack_shared(&d, item, ROWS, &a, &b, &err), err);
+	CHECK_EQ_INT(b.rows, rows);
+	CHECK_EQ_INT(b.labels, labels);
+	ul_tape_init(&t, m->be);
+	t.record = false;
+	ul_pass p = ul_batch_pass(&b, &t);
+	ul_head_logp(ul_rows(ul_forward(m, &p), b.at, b.labels), m->head, m->head_b, b.target, NULL);
+	NEED_OK(ul_tape_ok(&t, &err), err);
+	CHECK_EQ_INT(t.flops, 2 * rows * LAYERS * block + 2 * labels * head);
+	ul_tape_release(&t);
+	ul_arena_release(&a);
+	ul_model_free(m);
 }
 
 /* Twice the tokens need as much more memory under a vocabulary of 300 as under one of 8,192: logits of a batch never exist. */

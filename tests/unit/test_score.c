@@ -6,6 +6,8 @@
 #include "tensor/backend.h"
 #include "train/train.h"
 
+#include <string.h>
+
 enum { VOCAB = 31,
 	CONTEXT = 64,
 	ROWS = 5 };
@@ -56,6 +58,45 @@ static void plain(ul_model *m, const int *ids, int n, double *logp)
 	}
 	ul_tape_release(&t);
 	free(z);
+}
+
+/* Rows that begin like rows before them, some by way of others, one of them whole: the scores are those of each row alone. */
+static void shared(const char *backend, double close)
+{
+	enum { N = 7 };
+	static const char *const text[N] = {"abcdefghijkl", "abcdefghxyz", "abcdefghxyzuvw", "bcdefg", "abcdefghijkl", "abcdefghxyq", "ab"};
+	ul_arena a = {0};
+	ul_row row[N];
+	ul_scores all;
+	ul_err err = {0};
+	ul_model *m = tiny(backend);
+	for (int i = 0; i < N; i++) {
+		row[i] = (ul_row){.n = (int)strlen(text[i]), .ids = ul_alloc(&a, 64), .flags = ul_alloc(&a, 64)};
+		for (int t = 0; t < row[i].n; t++) {
+			row[i].ids[t] = text[i][t] - 'a';
+			row[i].flags[t] = t > i % 3 ? UL_ROW_LABEL : 0;
+		}
+	}
+	NEED_OK(ul_score(m, &(ul_dataset){.row = row, .n = N}, UL_WANT_ARGMAX, &all, NULL, &err), err);
+	for (int i = 0; i < N; i++) {
+		ul_scores one;
+		NEED_OK(ul_score(m, &(ul_dataset){.row = &row[i], .n = 1}, UL_WANT_ARGMAX, &one, NULL, &err), err);
+		CHECK_EQ_INT(all.row[i].n, one.row[0].n);
+		for (int t = 0; t < one.row[0].n; t++) {
+			CHECK_CLOSE(all.row[i].logp[t], one.row[0].logp[t], close);
+			CHECK_EQ_INT(all.row[i].argmax[t], one.row[0].argmax[t]);
+		}
+		ul_scores_release(&one);
+	}
+	ul_scores_release(&all);
+	ul_arena_release(&a);
+	ul_model_free(m);
+}
+
+static void test_score__shared_beginnings_change_nothing(void)
+{
+	shared("ref64", 1e-13);
+	shared("cpu", 1e-6);
 }
 
 static void test_score__is_the_plain_pass(void)
