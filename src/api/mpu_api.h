@@ -36,8 +36,9 @@ typedef struct ul_mpu_job {
 	int round;
 	bool stopped; /* progress->stop asked for it */
 	int64_t steps, tokens; /* of all copies so far */
-	double seconds;
+	double seconds, processor; /* of training: on the clock, and of all threads together */
 } ul_mpu_job;
+double ul_mpu_processor(void); /* seconds of processor time of this program so far */
 bool ul_mpu_unlearn(void *job, ul_model *copy, int k, ul_err *err); /* a ul_mpu_client_fn */
 /* Are these the settings of a run that m can have? *sgd: does it use SGD? */
 bool ul_mpu_job_check(const ul_mpu_job *j, ul_model *m, bool *sgd, ul_err *err);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define AT(field) offsetof(ul_mpu_config, field)
 
@@ -83,6 +84,13 @@ bool ul_mpu_job_check(const ul_mpu_job *j, ul_model *m, bool *sgd, ul_err *err)
 	return r != NULL;
 }
 
+double ul_mpu_processor(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 bool ul_mpu_unlearn(void *ud, ul_model *copy, int k, ul_err *err)
 {
 	ul_mpu_job *j = ud;
@@ -91,6 +99,7 @@ bool ul_mpu_unlearn(void *ud, ul_model *copy, int k, ul_err *err)
 		snprintf(text, sizeof text, "round %d: unlearning copy %d of %d", j->round, k + 1, j->copies);
 		j->progress->note(j->progress->ud, text);
 	}
+	double began = ul_mpu_processor();
 	ul_run *r = ul_run_new(copy, j->method, j->setting, j->settings, err);
 	bool ok = r && ul_run_train(r, j->progress, err);
 	if (ok && r->stopped) {
@@ -101,6 +110,7 @@ bool ul_mpu_unlearn(void *ud, ul_model *copy, int k, ul_err *err)
 		j->steps += r->step;
 		j->tokens += r->tokens;
 		j->seconds += r->seconds;
+		j->processor += ul_mpu_processor() - began;
 	}
 	ul_run_free(r);
 	return ok;

@@ -11,6 +11,8 @@ ul_mpu_server *ul_mpu_server_load(const char *dir, ul_err *err)
 		return NULL;
 	ul_model *theta = ul_model_open(n.model, n.adapter, err), *base = NULL;
 	bool ok = theta && (!theta->adapter || ul_lora_merge(theta, 1, err));
+	if (ok)
+		ul_model_rest(theta); /* opening looked at every number */
 	ok = ok && (!n.base || (base = ul_model_open(n.base, NULL, err)));
 	if (ok)
 		s = ul_mpu_server_new(dir, theta, base, err);

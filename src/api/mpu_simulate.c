@@ -42,7 +42,7 @@ typedef struct outcome {
 	ul_model *model; /* after the last round */
 	json_t *scores; /* or NULL */
 	json_t *rounding; /* of the copies, or NULL */
-	double wall, train; /* seconds */
+	double wall, train, processor, training; /* seconds: on the clock, and of the processor */
 	int64_t steps, tokens;
 } outcome;
 
@@ -58,7 +58,7 @@ static ul_model *open_start(const ul_mpu_sim *s, ul_err *err)
 
 static bool rounds(const ul_mpu_sim *s, ul_mpu *m, outcome *o, ul_mpu_job *job, ul_err *err)
 {
-	double start = now();
+	double start = now(), began = ul_mpu_processor();
 	bool ok = ul_mpu_check(m, err);
 	job->copies = m->how.copies;
 	for (m->round = 1; ok && m->round <= m->how.rounds;) {
@@ -67,6 +67,8 @@ static bool rounds(const ul_mpu_sim *s, ul_mpu *m, outcome *o, ul_mpu_job *job, 
 	}
 	o->wall = now() - start;
 	o->train = job->seconds;
+	o->processor = ul_mpu_processor() - began;
+	o->training = job->processor;
 	o->steps = job->steps;
 	o->tokens = job->tokens;
 	return ok;
@@ -197,6 +199,7 @@ static json_t *record(const ul_mpu_sim *s, const ul_mpu_how *how, const outcome 
 	json_object_set_new(o, "machine", ul_machine());
 	json_object_set_new(o, "wall_seconds", ul_json_number(mpu->wall));
 	json_object_set_new(o, "train_seconds", ul_json_number(mpu->train));
+	json_object_set_new(o, "processor", json_pack("{s:f, s:f, s:o}", "seconds", mpu->processor, "training", mpu->training, "overhead", ul_json_number(mpu->training > 0 ? mpu->processor / mpu->training - 1 : NAN)));
 	json_object_set_new(o, "steps", json_integer(mpu->steps));
 	json_object_set_new(o, "tokens", json_integer(mpu->tokens));
 	if (plain->model)

@@ -54,6 +54,7 @@ static void raw(const sending *s, int i, float *out, float *room)
 	const ul_param *p = s->after->param[i];
 	ul_param_get_f32(p, out);
 	ul_param_get_f32(s->before->param[i], room);
+	ul_model_rest(s->before);
 	for (size_t e = 0, n = (size_t)p->rows * (size_t)p->cols; e < n; e++)
 		out[e] -= room[e];
 }

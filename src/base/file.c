@@ -54,6 +54,12 @@ bool ul_map_open(ul_map *m, const char *path, ul_err *err)
 	return true;
 }
 
+void ul_map_rest(const ul_map *m)
+{
+	if (m->len)
+		madvise((void *)(uintptr_t)m->data, m->len, MADV_DONTNEED);
+}
+
 void ul_map_close(ul_map *m)
 {
 	if (m->len)

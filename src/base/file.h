@@ -13,6 +13,7 @@ typedef struct ul_map {
 
 bool ul_map_open(ul_map *m, const char *path, ul_err *err); /* an empty file maps to data = "", len = 0 */
 void ul_map_close(ul_map *m);
+void ul_map_rest(const ul_map *m); /* its pages leave this process's memory; they come back when they are read */
 bool ul_file_read(ul_buf *out, const char *path, size_t limit, ul_err *err); /* refuses files over `limit` bytes */
 bool ul_file_exists(const char *path);
 bool ul_is_dir(const char *path);

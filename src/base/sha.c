@@ -62,9 +62,17 @@ void ul_sha256(const void *data, size_t n, char hex[65])
 bool ul_sha256_file(const char *path, char hex[65], ul_err *err)
 {
 	ul_map m;
-	if (!ul_map_open(&m, path, err))
-		return false;
-	ul_sha256(m.data, m.len, hex);
-	ul_map_close(&m);
-	return true;
+	enum { PIECE = 8 << 20 }; /* what is in memory of a file of any size */
+	ul_sha *s = ul_sha_new();
+	if (!s)
+		return ul_nomem(err, 256);
+	bool ok = ul_map_open(&m, path, err);
+	for (size_t at = 0; ok && at < m.len; at += PIECE) {
+		ul_sha_add(s, m.data + at, m.len - at < PIECE ? m.len - at : PIECE);
+		ul_map_rest(&m);
+	}
+	ul_sha_end(s, hex);
+	if (ok)
+		ul_map_close(&m);
+	return ok;
 }

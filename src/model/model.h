@@ -174,6 +174,8 @@ ul_model *ul_model_random(const json_t *config, uint64_t seed, const char *backe
  * so that m must live longer. */
 ul_model *ul_model_clone(const ul_model *m, ul_err *err);
 bool ul_model_hash(ul_model *m, ul_err *err);
+/* Mapped weights leave this process's memory until they are read again: for those who go through a model once, parameter by parameter. */
+void ul_model_rest(const ul_model *m);
 const char *ul_model_resolve(const char *path, ul_arena *a, ul_err *err); /* run folder, org/name in the local cache -> directory or .gguf */
 char *ul_model_adapter_of(const char *path, ul_arena *a); /* a run folder that holds only an adapter: its path, else NULL */
 /* Calls visit for every file that opening `path` may read, and for the folders they lie in; what is not there is left to the opening. */

@@ -79,6 +79,21 @@ static int by_path(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+void ul_model_rest(const ul_model *m)
+{
+	for (int i = 0; m->files && i < m->files->maps; i++)
+		ul_map_rest(&m->files->map[i]);
+}
+
+static void hash_map(const ul_map *map, ul_sha *sha)
+{
+	enum { PIECE = 8 << 20 };
+	for (size_t at = 0; at < map->len; at += PIECE) {
+		ul_sha_add(sha, map->data + at, map->len - at < PIECE ? map->len - at : PIECE);
+		ul_map_rest(map);
+	}
+}
+
 static bool hash_files(const ul_model *m, ul_sha *sha, ul_err *err)
 {
 	const ul_files *f = m->files;
@@ -91,7 +106,7 @@ static bool hash_files(const ul_model *m, ul_sha *sha, ul_err *err)
 	for (int i = 0; i < f->maps; i++)
 		for (int k = 0; k < f->maps; k++)
 			if (f->path[k] == order[i])
-				ul_sha_add(sha, f->map[k].data, f->map[k].len);
+				hash_map(&f->map[k], sha);
 	ul_free(order);
 	return true;
 }

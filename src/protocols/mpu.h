@@ -20,7 +20,7 @@ typedef struct ul_mpu_key {
 	unsigned char bytes[32];
 } ul_mpu_key;
 
-/* n standard normals of elements first … first+n-1; first must be even. The same address gives the same numbers in any order of
+/* n standard normals of elements first … first+n-1; The same address gives the same numbers in any order of
  * tensors and on any number of threads. */
 bool ul_mpu_normals(const ul_mpu_key *key, int round, const char *tensor, int copy, size_t first, float *out, size_t n, ul_err *err);
 

@@ -45,6 +45,7 @@ static bool delta(void *ud, int i, float *room, ul_mpu_delta *out, ul_err *err)
 		return true;
 	}
 	ul_param_get_f32(a->full->param[i], room);
+	ul_model_rest(a->full);
 	out->full = room;
 	return true;
 }
@@ -78,6 +79,8 @@ static bool open_update(intake *in, int k, ul_err *err)
 	} else if (ok) {
 		a->full = ul_model_open_with(path, &(ul_open){.no_tokenizer = true}, &why);
 		ok = a->full && same_shapes(a->theta, a->full, k, err);
+		if (a->full)
+			ul_model_rest(a->full); /* opening looked at every number */
 	}
 	if (why.msg[0])
 		ul_fail(err, "the update of copy %d in %s: %.300s", k, a->from, why.msg);

@@ -448,6 +448,9 @@ bool ul_mpu_sigma(const ul_model *m, const ul_model *base, double kappa, double 
 			}
 			count += n;
 			ul_free(x);
+			ul_model_rest(m);
+			if (base)
+				ul_model_rest(base);
 		}
 		sigma[i] = count ? kappa * sqrt(sum / (double)count) : 0;
 	}

@@ -25,6 +25,7 @@ static bool fill(void *ud, int i, float *room, ul_err *err)
 		same = !memcmp(secret, room + (size_t)r * (size_t)p->cols, (size_t)p->cols * sizeof *room);
 	}
 	w->plain[i] |= ok && same;
+	ul_model_rest(w->m->theta);
 	ul_free(secret);
 	return ok;
 }

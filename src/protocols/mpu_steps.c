@@ -77,18 +77,24 @@ static bool add_common(const ul_mpu *m, const ul_param *p, double sigma, float *
 	return true;
 }
 
+/* out += ε_k. Every piece has its own place in the stream, so that the bits do not depend on the number of threads. */
 static bool add_noise(const ul_mpu *m, const ul_param *p, int k, double sigma, float *out, ul_err *err)
 {
 	enum { PIECE = 4096 };
 	ul_mpu_copies c = {m->how.copies, m->alpha};
-	float e[PIECE];
-	for (size_t at = 0, n = count(p); at < n; at += PIECE) {
+	size_t n = count(p);
+	bool failed = false;
+#pragma omp parallel for num_threads(ul_threads()) reduction(|| \
+                                                             : failed) if (n > 16 * PIECE)
+	for (size_t at = 0; at < n; at += PIECE) {
+		float e[PIECE];
 		size_t len = n - at < PIECE ? n - at : PIECE;
-		if (!ul_mpu_noise(&m->key, m->round, p->name, &c, k, sigma, at, e, len, err))
-			return false;
+		failed |= !ul_mpu_noise(&m->key, m->round, p->name, &c, k, sigma, at, e, len, NULL);
 		for (size_t j = 0; j < len; j++)
 			out[at + j] += e[j];
 	}
+	if (failed)
+		return ul_fail(err, "the cryptographic library could not draw noise for %s", p->name);
 	return m->how.common <= 0 || add_common(m, p, sigma, out, err);
 }
 
@@ -105,6 +111,7 @@ bool ul_mpu_perturb(const ul_mpu *m, const ul_mpu_plan *plan, int k, int i, floa
 	for (size_t e = 0, n = m->how.dtype == UL_F16 ? count(p) : 0; e < n; e++)
 		if (!isfinite(out[e]))
 			return ul_fail(err, "%s holds numbers beyond those of float16: --dtype bf16 and f32 hold them", p->name);
+	ul_model_rest(m->theta);
 	return true;
 }
 
@@ -187,6 +194,7 @@ bool ul_mpu_length(const ul_mpu *m, const ul_mpu_update *u, double *length, doub
 		ul_mpu_delta d;
 		double before = squares;
 		ul_param_get_f32(p, room);
+		ul_model_rest(m->theta);
 		for (size_t e = 0, n = count(p); e < n; e++)
 			own += (double)room[e] * room[e];
 		ok = u->delta(u->ud, i, room, &d, err) && (d.full || !d.lora || take_lora(NULL, p, d.lora, 1, NULL, &squares, err));
@@ -214,6 +222,7 @@ bool ul_mpu_stepped(const ul_mpu *m, int i, const double *sum, float *out, ul_er
 	const ul_param *p = m->theta->param[i];
 	double weights = 0;
 	ul_param_get_f32(p, out);
+	ul_model_rest(m->theta);
 	for (int k = 0; k < m->how.copies; k++)
 		weights += 1 / m->alpha[k];
 	for (size_t e = 0, n = sum ? count(p) : 0; e < n; e++) {

@@ -98,6 +98,15 @@ test_mpu__zero_noise_is_the_plain_run() {
 	python3 -c 'import json,sys; assert json.load(open(sys.argv[1]))["worst_difference"] < 1e-4' "$TMP/out"
 }
 
+# What rounds cost beside the unlearning in them, in processor time.
+test_mpu__little_is_paid_for_the_rounds() {
+	exits 0 $U synth -o "$TMP/world" --tiny --quiet
+	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/world/full.jsonl" --steps 1 -o "$TMP/model" --quiet
+	how="--method npo --forget $TMP/world/forget.jsonl --retain $TMP/world/retain.jsonl --quiet --no-noise-free --threads 1"
+	exits 0 $U mpu simulate "$TMP/model" $how --copies 2 --noise 0.1 --steps 80 -o "$TMP/sim"
+	sed -nE 's/.*"overhead": *([-0-9.e]+).*/\1/p' "$TMP/sim/run.json" | awk '{ exit !($1 > 0 && $1 < 0.05) }' || fail "$(grep -A 4 processor "$TMP/sim/run.json")"
+}
+
 test_mpu__secrets_are_for_their_owner() {
 	rows
 	publish

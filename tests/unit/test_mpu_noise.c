@@ -63,6 +63,31 @@ static void test_mpu_noise__any_piece_can_be_drawn_again(void)
 	}
 }
 
+/* The normals are Box and Muller's of the words of the stream: radius from one, angle from the other. */
+static void test_mpu_noise__normals_are_those_of_the_words(void)
+{
+	enum { PAIRS = N / 2 };
+	static uint32_t w[N];
+	static float x[N];
+	ul_err err = {0};
+	double worst = 0, far = 0;
+
+	CHECK(ul_mpu_words(&key, 1, "w", 0, w, N, &err));
+	CHECK(ul_mpu_normals(&key, 1, "w", 0, 0, x, N, &err));
+	for (int i = 0; i < N / 16 * 16; i++) {
+		int at = i / 16 * 16, j = i % 8;
+		double u = ((w[at + j] >> 1) + 0.5) / 2147483648.0, angle = 2 * 3.14159265358979323846 * (w[at + 8 + j] & 0x3fffffff) / 4294967296.0;
+		/* thirty bits of angle count from the middle of their quadrant on: the upper half of them lies below it */
+		angle -= w[at + 8 + j] & 0x20000000 ? 3.14159265358979323846 / 2 : 0;
+		angle += (w[at + 8 + j] >> 30) * 3.14159265358979323846 / 2;
+		double want = sqrt(-2 * log(u)) * (i % 16 < 8 ? cos(angle) : sin(angle));
+		worst = fmax(worst, fabs(x[i] - want));
+		far = fmax(far, fabs(x[i]));
+	}
+	CHECK_MSG(worst < 3e-5, "off by %g", worst);
+	CHECK_MSG(far > 3.5 && far < 6, "the farthest of %d is %g", N, far);
+}
+
 static void test_mpu_noise__another_address_gives_other_numbers(void)
 {
 	const struct {
