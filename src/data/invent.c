@@ -288,3 +288,9 @@ bool ul_invent(const ul_inventor *v, int row, int copy, uint64_t seed, json_t **
 	ul_buf_release(&prompt);
 	return ok || ul_nomem(err, strlen(content(x)));
 }
+
+bool ul_row_invented(const ul_row *row)
+{
+	const char *name = ul_json_str(json_object_get(row->json, "source"), "name");
+	return name && !strcmp(name, "invented");
+}

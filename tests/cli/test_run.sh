@@ -235,6 +235,20 @@ test_run__invents_rows_beside_a_file() {
 	refuses "--invent 2 adds to the retain rows" $U run "$TMP/m" --method ga --forget "$TMP/w/forget.jsonl" --invent 2 -o "$TMP/no"
 }
 
+# A mean that stands above its cap pulls no more: the same as no weight on it. -1 asks the model what values it cannot know are worth.
+test_run__caps_how_far_pscu_forgets() {
+	$U synth --tiny -o "$TMP/w" -q
+	$U train --init llama-tiny --train-tokenizer 400 --data "$TMP/w/full.jsonl" --steps 2 --batch 4 -o "$TMP/m" -q
+	settings="--method pscu --forget $TMP/w/forget.jsonl --retain $TMP/w/retain.jsonl --batch 4 --steps 4 --threads 1 --quiet"
+	exits 0 $U run "$TMP/m" $settings --beta 0 -o "$TMP/none"
+	exits 0 $U run "$TMP/m" $settings --cap 0.001 -o "$TMP/capped"
+	exits 0 $U run "$TMP/m" $settings -o "$TMP/free"
+	same "$(sha "$TMP/capped/adapter/adapter_model.safetensors")" "$(sha "$TMP/none/adapter/adapter_model.safetensors")"
+	[ "$(sha "$TMP/capped/adapter/adapter_model.safetensors")" != "$(sha "$TMP/free/adapter/adapter_model.safetensors")" ] || fail "the cap changed nothing"
+	exits 0 $U run "$TMP/m" $settings --invent 1 --cap -1 -o "$TMP/asked"
+	refuses "cap -1 takes its measure from invented retain rows" $U run "$TMP/m" $settings --cap -1 -o "$TMP/no"
+}
+
 # What the model writes are texts, what is invented has the shape of the rows it is made of, and a killed run reads both again.
 test_run__invents_rows_of_any_shape() {
 	for name in Ada Bela Cleo Dora Emil Fred; do
