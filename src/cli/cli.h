@@ -21,6 +21,10 @@ typedef struct ul_verb {
 extern const ul_verb *const ul_verbs[], *const ul_mpu_verbs[]; /* generated registry; a sub-verb of mpu is one file mpu_<name>.c */
 
 /* What every verb shares. */
+enum { UL_PRECISION_AUTO,
+	UL_PRECISION_F32,
+	UL_PRECISION_BF16 };
+
 struct ul_cli {
 	const ul_verb *verb;
 	char **arg; /* positional */
@@ -31,7 +35,7 @@ struct ul_cli {
 	size_t settings;
 	bool json, quiet, force;
 	int64_t seed, threads;
-	int precision; /* 0 auto, 1 f32, 2 bf16 */
+	int precision; /* UL_PRECISION_… */
 	const char *adapter; /* --adapter DIR */
 	const char *file; /* --config FILE.json */
 	bool usage; /* the failure is a wrong use of the command: exit 2 */

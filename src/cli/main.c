@@ -78,6 +78,11 @@ static int dispatch(ul_cli *c, int argc, char **argv)
 		return UL_EXIT_USAGE;
 	if (!c->verb->plugins && !c->verb->more && !ul_cli_done(c, NULL))
 		return UL_EXIT_USAGE;
+	if (c->precision == UL_PRECISION_BF16) {
+		ul_fail(&c->err, "--precision bf16 is not to be had: every matrix product here runs in f32");
+		ul_hint(&c->err, "weights that a file stores as bf16 stay so in memory whatever the precision");
+		return UL_EXIT_USAGE;
+	}
 	c->usage = false;
 	ul_set_threads((int)c->threads);
 	ul_progress_begin(c);

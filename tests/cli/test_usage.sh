@@ -111,3 +111,10 @@ test_usage__a_full_disk_is_no_success() {
 	same $rc 1
 	has "$(cat "$TMP/err")" "cannot write to standard output"
 }
+
+# What is not built is refused, not passed over.
+test_usage__precision_bf16() {
+	exits 2 $U bench llama-tiny --vocab 200 --work "" --precision bf16
+	has "$(cat "$TMP/err")" "--precision bf16 is not to be had: every matrix product here runs in f32"
+	exits 0 $U bench llama-tiny --vocab 200 --work "" --precision f32
+}
