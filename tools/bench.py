@@ -1,5 +1,6 @@
 """What tools/bench runs: `drive` alternates `unlearn bench` with this script's own `torch`, which does the same work in PyTorch as its
-users would, tuned: fused AdamW, scaled_dot_product_attention, huge pages, inference mode, no copies of logits."""
+users would, tuned: fused AdamW, scaled_dot_product_attention, huge pages, inference mode, no copies of logits; with `llama`, which is
+llama.cpp on the same file; and measures alone how speed goes with tokens, lengths and threads."""
 import json, os, statistics, subprocess, sys, time
 
 SHAPE = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
@@ -20,8 +21,13 @@ WORKS = [
     ("bf16", ["--work", "generate"], "generate", "greedy, batch 1, bf16 weights"),
     ("q8_0", ["--work", "generate"], "generate", "greedy, batch 1, 8-bit weights"),
     ("file", ["--work", "generate"], "generate", "greedy, batch 1, MODEL as it is"),
+    ("llama", ["--work", "generate"], "llama", "greedy, batch 1, MODEL, llama.cpp"),
     ("batch", ["--work", "batch"], "batch", "greedy, batch 16, f32"),
 ]
+
+# What has no other side: more tokens a step in sequences of 256, longer sequences in a step of 4,096, more threads. Name, --tokens, --seqs, --threads.
+ALONE = [("tokens", 256, n // 256, None) for n in (1024, 4096, 16384)] + [("length", n, 4096 // n, None) for n in (64, 256, 1024, 2048)] + [
+    ("threads", 256, 4, n) for n in (1, 2)]
 
 # ---- PyTorch ----
 
@@ -122,6 +128,37 @@ def torch_side(work, threads, steps, dtype):
     print(json.dumps({"tokens_per_s": statistics.median(speeds), "peak_bytes": peak, "torch": torch.__version__, "dtype": dtype}))
 
 
+# ---- llama.cpp: the same file, decoded one token at a time ----
+
+
+def llama_side(path, threads, steps):
+    import resource
+    import cyllama.llama.llama_cpp as llama_cpp
+    clock = time.process_time if threads == 1 else time.perf_counter
+    settings = llama_cpp.LlamaModelParams()
+    settings.n_gpu_layers = 0
+    model = llama_cpp.LlamaModel(path, settings, verbose=False)
+    speeds = []
+    for i in range(-1, steps):
+        c = llama_cpp.LlamaContextParams()
+        c.n_ctx = c.n_batch = 512
+        c.n_threads = c.n_threads_batch = threads
+        context = llama_cpp.LlamaContext(model, c, verbose=False)
+        spent = 0
+        for t in range(NEW + 1):  # the prompt, then one token after the other; which ones does not matter to the clock
+            ids = [(k * 7919 + 1) % 49152 for k in range(PROMPT)] if t == 0 else [t]
+            batch = llama_cpp.LlamaBatch(n_tokens=512, embd=0, n_seq_max=1)
+            for k, token in enumerate(ids):
+                batch.add(token, k if t == 0 else PROMPT + t - 1, [0], k == len(ids) - 1)
+            begun = clock()
+            context.decode(batch)
+            spent += clock() - begun if t > 1 else 0
+        if i >= 0:
+            speeds.append((NEW - 1) / spent)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"tokens_per_s": statistics.median(speeds), "peak_bytes": peak, "dtype": "as in the file"}))
+
+
 # ---- the driver ----
 
 
@@ -142,21 +179,43 @@ def models(unlearn, build, model):
                 run([unlearn, "export", model, "-o", path, "--to", to, "--dtype", name, "--quiet"])
             out[name] = path
         out["file"] = model
+        try:
+            import cyllama
+            if model.endswith(".gguf"):
+                out["llama"] = model
+        except ImportError:
+            print("bench: the package cyllama is not here: no row for llama.cpp")
     return out
+
+
+def alone(unlearn, wanted, threads, steps):
+    """LoRA steps of growing size: tokens a second, and how much longer a step takes than its own products."""
+    rows = []
+    for name, tokens, seqs, on in ALONE:
+        if name not in wanted:
+            continue
+        work = [unlearn, "bench", "smollm2-135m", "--work", "lora", "--tokens", str(tokens), "--seqs", str(seqs), "--threads", str(on or threads), "--steps", steps, "--json"]
+        r = [l for l in run(work) if "work" in l][0]
+        r.update(name=name, sequence=tokens, sequences=seqs, threads=int(on or threads))
+        rows.append(r)
+        print("LoRA, %5d x %4d tokens, %d threads %9.1f tokens/s, %.2f GiB; a step is %.2f times its products, attention is %.0f %%%s" % (
+            seqs, tokens, r["threads"], r["tokens_per_s"], r["peak_bytes"] / 2**30, r["seconds"] / r["parts"]["products"], 100 * r["parts"]["attention"] / r["seconds"],
+            "" if 0.9 < r["probe_after"] < 1.1 else "  (the machine was at %.0f %% afterwards)" % (100 * r["probe_after"])), flush=True)
+    return rows
 
 
 def main(build, model):
     unlearn = os.path.join(build, "unlearn")
     os.makedirs(os.path.join(build, "bench"), exist_ok=True)
     threads, rounds, steps = (os.environ.get(k, d) for k, d in (("THREADS", "1"), ("ROUNDS", "3"), ("STEPS", "2")))
-    wanted = os.environ.get("WORK", ",".join(w[0] for w in WORKS)).split(",")
+    wanted = os.environ.get("WORK", ",".join([w[0] for w in WORKS] + ["tokens", "length", "threads"])).split(",")
     on = models(unlearn, build, model)
     machine = run([unlearn, "bench", "neox-tiny", "--threads", threads, "--work", "", "--json"])[0]
     result = {"machine": machine, "rounds": int(rounds), "works": []}
     print("kernels %(kernels)s, products %(products)s, %(threads)d threads: peak %(peak_flops).3g flops/s, %(read_bytes).3g bytes/s read" % machine)
     print("%-34s %9s %9s %6s  %9s %9s %6s  %s" % ("tokens/s", "unlearn", "torch", "ratio", "GiB", "torch", "ratio", "share of peak"))
     for name, ours, theirs, says in WORKS:
-        if name not in wanted or (name in ("bf16", "q8_0", "file") and name not in on):
+        if name not in wanted or (name in ("bf16", "q8_0", "file", "llama") and name not in on):
             continue
         a, b, probes = [], [], []
         for _ in range(int(rounds)):  # ours, theirs, ours, theirs: what disturbs the machine disturbs both
@@ -164,7 +223,8 @@ def main(build, model):
             a.append([l for l in run(work) if "work" in l][0])
             probes.append(run([unlearn, "bench", "neox-tiny", "--threads", threads, "--work", "", "--json"])[0]["peak_flops"])
             dtype = "bfloat16" if name == "bf16" else "float32"
-            b.append(run([sys.executable, __file__, "torch", theirs, threads, steps, dtype], {"OMP_NUM_THREADS": threads, "THP_MEM_ALLOC_ENABLE": "1"})[-1])
+            other = ["llama", on.get("llama", "")] if name == "llama" else ["torch", theirs]
+            b.append(run([sys.executable, __file__, *other, threads, steps, dtype], {"OMP_NUM_THREADS": threads, "THP_MEM_ALLOC_ENABLE": "1"})[-1])
             probes.append(run([unlearn, "bench", "neox-tiny", "--threads", threads, "--work", "", "--json"])[0]["peak_flops"])
         mid = lambda list, key: statistics.median(x[key] for x in list)
         row = {"work": name, "unlearn": a, "torch": b, "probes": probes,
@@ -174,11 +234,14 @@ def main(build, model):
         print("%-34s %9.1f %9.1f %6.2f  %9.2f %9.2f %6.2f  %4.0f %% (%.0f %% in its products)%s" % (
             says, mid(a, "tokens_per_s"), mid(b, "tokens_per_s"), row["ratio"], mid(a, "peak_bytes") / 2**30, mid(b, "peak_bytes") / 2**30, row["memory_ratio"],
             100 * mid(a, "share_of_peak"), 100 * mid(a, "products_share_of_peak"), "" if row["calm"] else "  probes apart by %.0f %%: measure again" % (100 * (max(probes) / min(probes) - 1))), flush=True)
+    result["alone"] = alone(unlearn, wanted, threads, steps)
     with open(os.path.join(build, "bench", "bench.json"), "w") as f:
         json.dump(result, f, indent=1)
 
 
-if sys.argv[1] == "torch":
+if sys.argv[1] == "llama":
+    llama_side(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+elif sys.argv[1] == "torch":
     torch_side(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
 else:
     main(sys.argv[2], sys.argv[3])
