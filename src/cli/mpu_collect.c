@@ -5,13 +5,14 @@
 #include "cli/work.h"
 
 struct config {
-	const char *output;
+	const char *output, *stack;
 	bool check;
 };
 
 #define AT(field) offsetof(struct config, field)
 static const ul_opt opts[] = {
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "also write the model as it is after this round (also -o)", "DIR"},
+        {"stack", UL_OPT_TEXT, AT(stack), NULL, 0, 0, NULL, "also write what adapters changed in this round as one adapter, its rank the sum of theirs", "DIR"},
         {"check", UL_OPT_BOOL, AT(check), "no", 0, 0, NULL, "only say whether each update would be taken", NULL},
         {0},
 };
@@ -32,11 +33,13 @@ static int run(ul_cli *c, const void *given)
 	const struct config *o = given;
 	if (o->output && !ul_stage_check(o->output, c->force, &c->err))
 		return ul_cli_fail(c);
+	if (o->stack && !ul_stage_check(o->stack, c->force, &c->err))
+		return ul_cli_fail(c);
 	ul_mpu_server *s = ul_mpu_server_load(c->arg[0], &c->err);
 	bool ok = s != NULL;
 	for (int i = 1; ok && o->check && i < c->args; i++)
 		ok = ul_mpu_server_check(s, c->arg[i], &c->err);
-	ok = ok && (o->check || ul_mpu_server_collect(s, c->arg + 1, c->args - 1, &c->err));
+	ok = ok && (o->check || ul_mpu_server_collect(s, c->arg + 1, c->args - 1, o->stack, &c->err));
 	int round = ok ? s->mpu.round : 0, rounds = ok ? s->mpu.how.rounds : 0;
 	ul_mpu_server_free(s);
 	ok = ok && (o->check || !o->output || write_model(c->arg[0], o->output, c->force, &c->err));

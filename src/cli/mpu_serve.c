@@ -105,7 +105,7 @@ static bool check(void *ud, const ul_net_update *u, ul_err *err)
 static bool collect(void *ud, int round, char *const *update, int copies, ul_err *err)
 {
 	serving *s = ud;
-	bool ok = load(s, err) && ul_mpu_server_collect(s->server, update, copies, err);
+	bool ok = load(s, err) && ul_mpu_server_collect(s->server, update, copies, NULL, err);
 	ul_mpu_server_free(s->server); /* of the old round now, or perhaps half changed: read again */
 	s->server = NULL;
 	return ok;

@@ -2,7 +2,7 @@
  * mpu_collect.c: updates come in. Whoever sends them is not trusted: an update is judged whole, alone and against its round, before
  * any of it is added to anything.
  */
-#include "model/lora.h"
+#include "model/lora_stack.h"
 #include "protocols/mpu_server.h"
 
 #include <string.h>
@@ -227,8 +227,62 @@ static bool make_plans(outcome *o, ul_err *err)
 	return ok;
 }
 
+/* ---- the same as one adapter: ranks add up, and nothing as large as a weight is made ---- */
+
+/* B A -> w T⁻¹(B A), where it hangs. */
+static bool turn_factors(outcome *o, int k, double w, ul_err *err)
+{
+	const ul_mpu *m = &o->in->s->mpu;
+	bool ok = true;
+	for (int i = 0; ok && i < m->theta->params; i++) {
+		const ul_param *p = m->theta->param[i];
+		const ul_lora *l = factors(&o->in->at[k], i);
+		if (!l)
+			continue;
+		size_t nb = (size_t)p->rows * (size_t)l->rank, na = (size_t)l->rank * (size_t)p->cols;
+		float *b = ul_malloc((nb + na) * sizeof *b), *a = b + nb;
+		if (!b)
+			return ul_nomem(err, (nb + na) * sizeof *b);
+		ul_param_get_f32(l->b, b);
+		ul_param_get_f32(l->a, a);
+		ok = ul_mpu_apply_factors(&o->plan[k], p, l->rank, b, a, true, err);
+		for (size_t e = 0; e < nb; e++)
+			b[e] = (float)(w * b[e]);
+		ul_param_set_f32(l->b, b);
+		ul_param_set_f32(l->a, a);
+		ul_free(b);
+	}
+	return ok;
+}
+
+/* Nothing can be taken from the updates after this: they are the stack. */
+static bool write_stack(outcome *o, const char *dir, ul_err *err)
+{
+	const ul_mpu *m = &o->in->s->mpu;
+	double weights = 0;
+	ul_stage stage = {0};
+	bool ok = true;
+	for (int k = 0; k < m->how.copies; k++)
+		weights += 1 / m->alpha[k];
+	for (int k = 0; ok && k < m->how.copies; k++)
+		ok = turn_factors(o, k, o->in->at[k].shrink * m->how.server_lr / (m->alpha[k] * weights), err);
+	ok = ok && ul_lora_fold(m->theta, m->how.copies, err);
+	o->in->adapters = ok ? 1 : o->in->adapters;
+	ok = ok && ul_stage_begin(&stage, dir, true, err) && ul_lora_write(m->theta, stage.dir, err) && ul_stage_commit(&stage, err);
+	ul_stage_abort(&stage);
+	return ok;
+}
+
+static bool all_adapters(const intake *in, ul_err *err)
+{
+	for (int k = 0; k < in->s->mpu.how.copies; k++)
+		if (!in->at[k].lora)
+			return ul_fail(err, "copy %d came back as a difference of all weights: only adapters stack", k);
+	return true;
+}
+
 /* The weights of the next round lie in the folder, then state.json names them, then the old ones go. */
-static bool write_next(ul_mpu_server *s, outcome *o, const char *const *shas, int n, ul_err *err)
+static bool write_next(ul_mpu_server *s, outcome *o, const char *stack, ul_err *err)
 {
 	char name[32], path[4200], old[4200] = "";
 	ul_stage stage = {0};
@@ -242,13 +296,13 @@ static bool write_next(ul_mpu_server *s, outcome *o, const char *const *shas, in
 	bool ok = ul_stage_begin(&stage, path, true, err) && ul_model_write_as(s->mpu.theta, stage.dir, UL_SAVE_F32, next, o, err) && ul_stage_commit(&stage, err);
 	s->mpu.theta->adapter = hidden;
 	ul_stage_abort(&stage);
-	ok = ok && ul_mpu_state_advance(s, name, shas, n, err);
+	ok = ok && (!stack || write_stack(o, stack, err)) && ul_mpu_state_advance(s, name, o->in->shas, o->in->manifests, err);
 	if (ok && old[0])
 		ul_remove_tree(old, NULL);
 	return ok;
 }
 
-bool ul_mpu_server_collect(ul_mpu_server *s, char *const *update, int n, ul_err *err)
+bool ul_mpu_server_collect(ul_mpu_server *s, char *const *update, int n, const char *stack, ul_err *err)
 {
 	intake *in = ul_calloc(1, sizeof *in);
 	outcome *o = ul_calloc(1, sizeof *o);
@@ -261,7 +315,7 @@ bool ul_mpu_server_collect(ul_mpu_server *s, char *const *update, int n, ul_err 
 		ok = take_folder(in, update[i], err);
 	for (int k = 0; ok && k < s->mpu.how.copies; k++)
 		ok = in->at[k].from || ul_fail(err, "no update of copy %d: a round is over when all %d have come back", k, s->mpu.how.copies);
-	ok = ok && make_plans(o, err) && write_next(s, o, in->shas, in->manifests, err);
+	ok = ok && (!stack || all_adapters(in, err)) && make_plans(o, err) && write_next(s, o, stack, err);
 	for (int k = 0; o && k < UL_MPU_MAX_COPIES; k++)
 		ul_mpu_plan_release(&o->plan[k]);
 	if (in)

@@ -43,8 +43,9 @@ bool ul_mpu_server_publish(ul_mpu_server *s, const char *dir, bool force, json_t
 /* Would this update be taken? Signature, session, round, hashes, shapes, every number finite, none too large. */
 bool ul_mpu_server_check(ul_mpu_server *s, const char *update, ul_err *err);
 /* Applies the updates of all copies, each exactly once, and goes on to the next round: s is of the old one then, and only good to be
- * freed. On failure nothing has changed. */
-bool ul_mpu_server_collect(ul_mpu_server *s, char *const *update, int n, ul_err *err);
+ * freed. On failure nothing has changed. `stack`: where the average of adapters is also written as one adapter on the weights before
+ * this round, its rank the sum of theirs, or NULL. */
+bool ul_mpu_server_collect(ul_mpu_server *s, char *const *update, int n, const char *stack, ul_err *err);
 
 /* mpu_state.c: for the files above only */
 bool ul_mpu_state_write(const ul_mpu_server *s, ul_err *err); /* state.json, mode 0600, replaced */

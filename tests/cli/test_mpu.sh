@@ -36,6 +36,33 @@ test_mpu__files_are_the_simulation() {
 	done
 }
 
+# Adapters stack: what a round changed is one adapter, its rank the sum of theirs.
+test_mpu__adapters_stack() {
+	rows
+	publish
+	exits 0 $U mpu client "$TMP/pub" $C --lora r=2,alpha=4,target=all-linear -o "$TMP/up"
+	exits 0 $U mpu client "$TMP/pub" $C --copies 1 -o "$TMP/full"
+	exits 0 $U mpu client "$TMP/pub" $C --lora r=2,alpha=4,target=all-linear --copies 0,2 -o "$TMP/two"
+	refuses "only adapters stack" $U mpu collect "$TMP/secret" "$TMP/two" "$TMP/full" --stack "$TMP/stack" --quiet
+	[ ! -e "$TMP/stack" ] || fail "a refused round left an adapter"
+	exits 0 $U mpu collect "$TMP/secret" "$TMP/up" --stack "$TMP/stack" -o "$TMP/final" --quiet
+	exits 0 $U export $M --adapter "$TMP/stack" --merge -o "$TMP/merged" --quiet
+	python3 - "$TMP" <<'P'
+import json, struct, sys
+assert json.load(open(sys.argv[1] + "/stack/adapter_config.json"))["r"] == 6
+def weights(path):
+    b = open(path, "rb").read()
+    n = struct.unpack("<Q", b[:8])[0]
+    h = json.loads(b[8:8 + n])
+    return {k: struct.unpack(f"<{(t['data_offsets'][1] - t['data_offsets'][0]) // 4}f", b[8 + n + t["data_offsets"][0]:8 + n + t["data_offsets"][1]]) for k, t in h.items() if k != "__metadata__"}
+a, b, was = (weights(p + "/model.safetensors") for p in (sys.argv[1] + "/final", sys.argv[1] + "/merged", "tests/golden/methods/theta"))
+assert set(a) == set(b)
+moved = sum((x - y) ** 2 for k in a for x, y in zip(a[k], was[k]))
+apart = sum((x - y) ** 2 for k in a for x, y in zip(a[k], b[k]))
+assert moved > 0 and apart < 1e-8 * moved, (apart, moved)
+P
+}
+
 # Copies of 16 bits are half the bytes; what that costs the noise is said, and the two ways still agree.
 test_mpu__copies_of_16_bits_say_what_they_cost() {
 	rows

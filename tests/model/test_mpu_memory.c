@@ -105,7 +105,7 @@ static void collect(void)
 	char update[4200], *list[1] = {update};
 	snprintf(update, sizeof update, "%s", test_path("update"));
 	ul_mpu_server *server = ul_mpu_server_load(test_path("secret"), &err);
-	NEED_OK(server && ul_mpu_server_collect(server, list, 1, &err), err);
+	NEED_OK(server && ul_mpu_server_collect(server, list, 1, NULL, &err), err);
 	ul_mpu_server_free(server);
 }
 
