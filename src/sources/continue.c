@@ -9,40 +9,38 @@
  * of by itself, and about invented ones, become rows to keep.
  */
 #include "sources/continue.h"
-#include "train/train.h"
-
-#include <ctype.h>
-#include <math.h>
 #include <string.h>
 
-enum { MOST_STRANGERS = 8,
-	MOST_SPANS = 64 };
+#define CERTAIN 0.9 /* geometric mean probability of what was learnt by heart */
+
+enum { CONTROLS = 4, /* people who do not exist, to measure by what a known one is */
+	FEW = 8 /* an eighth of the answers */ };
 
 #define AT(field) offsetof(ul_continue_config, field)
 static const ul_opt opts[] = {
         {"openings-file", UL_OPT_TEXT, AT(openings), NULL, 0, 0, NULL, "templates with {name} in them, one a line, used before all others", "F"},
-        {"listen", UL_OPT_INT, AT(draws), "1500", 0, 1000000, NULL, "texts that the model writes first, to learn templates and other people from", "N"},
-        {"templates", UL_OPT_INT, AT(templates), "80", 1, 4096, NULL, "templates used at most", "N"},
+        {"listen", UL_OPT_INT, AT(draws), "2500", 0, 1000000, NULL, "texts that the model writes first, to learn templates and other people from", "N"},
+        {"templates", UL_OPT_INT, AT(templates), "96", 1, 4096, NULL, "templates used at most", "N"},
         {"tell-tokens", UL_OPT_INT, AT(max_new), "48", 1, 65536, NULL, "tokens of an answer", "N"},
         {"tell-samples", UL_OPT_INT, AT(samples), "0", 0, 1000, NULL, "answers drawn beside the greedy one", "N"},
         {"tell-temperature", UL_OPT_REAL, AT(temperature), "0.7", 0, 100, NULL, "of those", "T"},
         {"tell-doubt", UL_OPT_REAL, AT(doubt), "2.5", 0, 100, NULL, "end an answer where the model's surprise at its own words exceeds so many nats a token; 0 is off", "X"},
-        {"strangers", UL_OPT_INT, AT(strangers), "4", 1, MOST_STRANGERS, NULL, "names each answer is compared with", "N"},
+        {"strangers", UL_OPT_INT, AT(strangers), "4", 1, UL_STRANGERS, NULL, "names each answer is compared with", "N"},
         {"gain", UL_OPT_REAL, AT(gain), "0.5", 0, 100, NULL, "nats more than for any of them, from which a token is about the person", "X"},
         {"tell-sure", UL_OPT_REAL, AT(sure), "0.5", 0, 1, NULL, "geometric mean probability from which such tokens count as known", "P"},
-        {"others", UL_OPT_INT, AT(others), "40", 0, 4096, NULL, "other people whose answers are kept, with --retain self", "N"},
+        {"others", UL_OPT_INT, AT(others), "120", 0, 4096, NULL, "other people whose answers are kept, with --retain self", "N"},
+        {"others-asked", UL_OPT_INT, AT(asked), "24", 1, 4096, NULL, "templates that each of the others, and of the invented, is asked with", "N"},
         {"invented", UL_OPT_INT, AT(invented), "40", 0, 4096, NULL, "invented people whose answers are kept, with --retain self", "N"},
         {0},
 };
 
-struct answer { /* one prompt and what was said */
-	const char *name, *template;
-	char *prompt, *response;
+struct which { /* templates, in the order they are asked */
+	int *at, n;
 };
 
 struct told {
 	ul_people p;
-	const ul_data_config how; /* plain: a prompt and what follows it */
+	int certain; /* answers of the last one asked that hold something about them, and that the model is certain of */
 	ul_arena arena;
 	ul_seen seen;
 	int64_t asked, strange; /* answers, and those in which nothing was about the person */
@@ -69,281 +67,184 @@ static char *trim(ul_arena *a, const char *text, const char *name)
 	return out;
 }
 
-/* Greedy answers of `name` to every template, then samples. Appended to out. */
-static bool ask(struct told *t, const char *name, const ul_gen_config *how, struct answer *out, int *n, ul_err *err)
+/* Answers of `name` to the given templates, appended to out. */
+static bool ask(struct told *t, const char *name, const struct which *w, const ul_gen_config *how, ul_said *out, int *n, ul_err *err)
 {
 	const ul_people *p = &t->p;
 	ul_arena a = {0};
 	ul_gen *g = NULL;
-	ul_ids *prompt = ul_alloc(&a, (size_t)p->templates * sizeof *prompt);
-	char **text = ul_alloc(&t->arena, (size_t)p->templates * sizeof *text);
-	bool ok = (prompt && text) || ul_nomem(err, (size_t)p->templates * sizeof *prompt);
-	for (int i = 0; ok && i < p->templates; i++) {
+	ul_ids *prompt = ul_alloc(&a, (size_t)w->n * sizeof *prompt);
+	char **text = ul_alloc(&t->arena, (size_t)w->n * sizeof *text);
+	bool ok = (prompt && text) || ul_nomem(err, (size_t)w->n * sizeof *prompt);
+	for (int i = 0; ok && i < w->n; i++) {
 		ul_buf b = {0};
-		ok = ul_people_fill(p->template[i].text, name, &b) && (text[i] = ul_arena_strdup(&t->arena, b.data)) && ul_text_encode(p->j->model, text[i], strlen(text[i]), &prompt[i], err);
+		ok = ul_people_fill(p->template[w->at[i]].text, name, &b) && (text[i] = ul_arena_strdup(&t->arena, b.data)) && ul_text_encode(p->j->model, text[i], strlen(text[i]), &prompt[i], err);
 		ul_buf_release(&b);
 	}
-	ok = ok && ul_generate(p->j->model, prompt, p->templates, how, &a, &g, err);
-	for (int i = 0; ok && i < p->templates * how->samples; i++) {
-		struct answer *o = &out[*n];
-		*o = (struct answer){name, p->template[g[i].prompt].text, text[g[i].prompt], trim(&t->arena, g[i].text ? g[i].text : "", name)};
+	ok = ok && ul_generate(p->j->model, prompt, w->n, how, &a, &g, err);
+	for (int i = 0; ok && i < w->n * how->samples; i++) {
+		ul_said *o = &out[*n];
+		*o = (ul_said){name, p->template[w->at[g[i].prompt]].text, text[g[i].prompt], trim(&t->arena, g[i].text ? g[i].text : "", name)};
 		ok = o->response || ul_nomem(err, 64);
 		uint64_t digest = ok ? ul_digest(o->prompt, strlen(o->prompt)) * 31 + ul_digest(o->response, strlen(o->response)) : 0;
 		*n += ok && *o->response && ul_seen_add(&t->seen, digest);
 		t->asked++;
 	}
-	for (int i = 0; prompt && i < p->templates; i++) {
+	for (int i = 0; prompt && i < w->n; i++) {
 		ul_ids_release(&prompt[i]);
 	}
 	ul_arena_release(&a);
 	return ok;
 }
 
-static bool ask_all(struct told *t, const char *name, struct answer **out, int *n, ul_err *err)
+/* The first `most` of all templates in an order that is drawn for this name. */
+static bool draw_templates(struct told *t, const char *name, int64_t most, struct which *w, ul_err *err)
+{
+	int n = t->p.templates;
+	w->at = ul_alloc(&t->arena, (size_t)n * sizeof *w->at);
+	w->n = n < most ? n : (int)most;
+	for (int i = 0; w->at && i < n; i++) {
+		w->at[i] = i;
+	}
+	for (int i = 0; w->at && w->n < n && i < w->n; i++) {
+		ul_rng rng = ul_rng_at(t->p.j->seed ^ ul_digest(name, strlen(name)), "templates", (uint64_t)i);
+		int k = i + (int)ul_rng_below(&rng, (uint32_t)(n - i)), kept = w->at[i];
+		w->at[i] = w->at[k];
+		w->at[k] = kept;
+	}
+	return w->at || ul_nomem(err, (size_t)n * sizeof *w->at);
+}
+
+/* Greedy answers to at most `most` templates, then samples. */
+static bool ask_all(struct told *t, const char *name, int64_t most, ul_said **out, int *n, ul_err *err)
 {
 	const ul_continue_config *c = t->p.c;
 	ul_gen_config how = ul_gen_greedy((int)c->max_new);
+	struct which w;
 	how.doubt = -c->doubt;
 	*n = 0;
-	*out = ul_alloc(&t->arena, (size_t)t->p.templates * (size_t)(1 + c->samples) * sizeof **out);
-	if (!*out) {
-		return ul_nomem(err, (size_t)t->p.templates * sizeof **out);
+	if (!draw_templates(t, name, most, &w, err)) {
+		return false;
 	}
-	if (!ask(t, name, &how, *out, n, err)) {
+	*out = ul_alloc(&t->arena, (size_t)w.n * (size_t)(1 + c->samples) * sizeof **out);
+	if (!*out) {
+		return ul_nomem(err, (size_t)w.n * sizeof **out);
+	}
+	if (!ask(t, name, &w, &how, *out, n, err)) {
 		return false;
 	}
 	how.samples = (int)c->samples;
 	how.temperature = c->temperature;
 	how.seed = t->p.j->seed ^ ul_digest(name, strlen(name));
-	return c->samples == 0 || ask(t, name, &how, *out, n, err);
-}
-
-/* ---- contrast ---- */
-
-/* Given names of some with surnames of others, in pairs nobody has. None shares a part with the person's name: where a given name or a
- * surname is rare, the model knows the person by it. */
-static int strangers_of(struct told *t, const char *name, const char **out, ul_err *err)
-{
-	const ul_people *p = &t->p;
-	const char *last = strrchr(name, ' ');
-	int n = 0, own = (int)strcspn(name, " ");
-	for (int i = 0; i < 64 && n < p->c->strangers && p->others; i++) {
-		ul_rng rng = ul_rng_at(p->j->seed ^ ul_digest(name, strlen(name)), "stranger", (uint64_t)i);
-		const char *a = p->other[ul_rng_below(&rng, (uint32_t)p->others)].text, *b = p->other[ul_rng_below(&rng, (uint32_t)p->others)].text, *tail = strrchr(b, ' ');
-		int given = (int)strcspn(a, " ");
-		char *s = tail ? ul_arena_printf(&t->arena, "%.*s%s", given, a, tail) : NULL;
-		bool taken = !s || (given == own && !strncasecmp(a, name, (size_t)own)) || (last && !strcasecmp(tail, last));
-		for (int k = 0; k < p->subjects && !taken; k++) {
-			taken = !strcasecmp(p->subject[k], s);
-		}
-		for (int k = 0; k < p->others && !taken; k++) {
-			taken = !strcasecmp(p->other[k].text, s);
-		}
-		if (!taken) {
-			out[n++] = s;
-		}
-	}
-	if (t->arena.failed) {
-		ul_nomem(err, 64);
-	}
-	return n;
-}
-
-/* Parts of addresses that follow from the name ("fhansen" of fhansen82@…) are no secret about the person: letters of the name, in a
- * word with an @ or a slash. */
-static bool from_name(const char *text, size_t from, size_t to, const char *name)
-{
-	char part[64], whole[128] = "";
-	size_t n = 0, word = from, end = to;
-	for (size_t i = from; i < to && n + 1 < sizeof part; i++) {
-		part[n++] = (char)tolower((unsigned char)text[i]);
-	}
-	part[n] = 0;
-	for (size_t i = 0; name[i] && i + 1 < sizeof whole; i++) {
-		whole[i] = (char)tolower((unsigned char)name[i]);
-		whole[i + 1] = 0;
-	}
-	while (word && text[word - 1] != ' ') {
-		word--;
-	}
-	while (text[end] && text[end] != ' ') {
-		end++;
-	}
-	bool address = memchr(text + word, '@', end - word) || memchr(text + word, '/', end - word);
-	return address && strstr(whole, part + strspn(part, " ."));
-}
-
-/* Log-probabilities of the answers' tokens behind the prompt with each name: rows [answers * (1 + strangers)]. */
-static bool score(struct told *t, const struct answer *a, int n, const char *const *who, int whos, ul_dataset *d, ul_scores *s, ul_err *err)
-{
-	bool ok = true;
-	for (int i = 0; ok && i < n; i++) {
-		for (int k = -1; ok && k < whos; k++) {
-			ul_buf b = {0};
-			json_t *record = ul_people_fill(a[i].template, k < 0 ? a[i].name : who[k], &b) ? json_pack("{s:s, s:s}", "prompt", b.data, "response", a[i].response) : NULL;
-			ok = record ? ul_dataset_add(d, record, err) : ul_nomem(err, b.cap);
-			json_decref(record);
-			ul_buf_release(&b);
-		}
-	}
-	return ok && ul_dataset_tokenize(d, t->p.j->model, &t->how, err) && ul_score(t->p.j->model, d, 0, s, NULL, err);
-}
-
-struct marks { /* the parts of an answer that are about the person, in bytes */
-	ul_finding f[MOST_SPANS];
-	double gain[MOST_SPANS]; /* sum over the tokens of each */
-	int n;
-	double sum;
-};
-
-static double gain_of(const ul_scores *s, int at, int whos, int token)
-{
-	const ul_row_score *own = &s->row[at];
-	double others = 0;
-	int asked = 0;
-	for (int k = 1; k <= whos; k++) {
-		const ul_row_score *other = &s->row[at + k];
-		bool same = other->n == own->n && other->target[token] == own->target[token];
-		others += same ? exp(other->logp[token]) : 0;
-		asked += same;
-	}
-	return asked ? own->logp[token] - log(others / asked) : 0;
-}
-
-/* False without err: nothing in the answer is about the person, or the model is not sure of it. */
-static bool contrast(struct told *t, const ul_dataset *d, const ul_scores *s, int at, const char *name, int whos, struct marks *m, ul_err *err)
-{
-	const ul_row *row = &d->row[at];
-	const ul_row_score *own = &s->row[at];
-	ul_buf piece = {0};
-	int marked = 0, first = row->n - own->n;
-	double sure = 0;
-	size_t from = 0;
-	*m = (struct marks){.n = 0};
-	for (int i = 0; i < own->n; i++) {
-		double gain = gain_of(s, at, whos, i);
-		piece.len = 0;
-		ul_gen_text(t->p.j->model->tok, row->ids, first, row->ids + first, i + 1, &piece);
-		size_t to = piece.len < strlen(row->response) ? piece.len : strlen(row->response);
-		while (to > from && ((unsigned char)row->response[to] & 0xC0) == 0x80) { /* half a character is the next token's */
-			to--;
-		}
-		if (gain >= t->p.c->gain && to > from && m->n < MOST_SPANS && !from_name(row->response, from, to, name)) {
-			bool joined = m->n && m->f[m->n - 1].end == from;
-			m->n += !joined;
-			m->f[m->n - 1] = (ul_finding){joined ? m->f[m->n - 1].start : from, to, UL_PII_ID};
-			m->gain[m->n - 1] += gain;
-			m->sum += gain;
-			sure += own->logp[i];
-			marked++;
-		}
-		from = to;
-	}
-	bool failed = piece.failed;
-	ul_buf_release(&piece);
-	if (failed) {
-		return ul_nomem(err, 64);
-	}
-	return m->n && sure >= marked * log(t->p.c->sure);
-}
-
-static bool has_digit_or_capital(const char *s, size_t n)
-{
-	bool yes = isupper((unsigned char)*s);
-	for (size_t i = 0; i < n; i++) {
-		yes |= isdigit((unsigned char)s[i]) != 0;
-	}
-	return yes;
-}
-
-/* The most telling mark as whole words, with neighbours that are numbers or names too: "1 212" in "+1 212 555 0191." is all of it but the
- * full stop. This is what the person's row is remembered by. */
-static void datum_of(const char *s, const struct marks *m, size_t *from, size_t *to)
-{
-	int best = 0;
-	for (int i = 1; i < m->n; i++) {
-		best = m->gain[i] > m->gain[best] ? i : best;
-	}
-	size_t a = m->f[best].start, b = m->f[best].end;
-	while (a < b && isspace((unsigned char)s[a])) {
-		a++;
-	}
-	while (a && !isspace((unsigned char)s[a - 1])) {
-		a--;
-	}
-	b += strcspn(s + b, " \n");
-	for (size_t next; s[b] == ' ' && !ispunct((unsigned char)s[b - 1]) && has_digit_or_capital(s + b + 1, next = strcspn(s + b + 1, " \n"));) {
-		b += 1 + next;
-	}
-	for (size_t word; a > 1 && s[a - 1] == ' ' && !ispunct((unsigned char)s[a - 2]); a = word) {
-		for (word = a - 1; word && !isspace((unsigned char)s[word - 1]);) {
-			word--;
-		}
-		if (!has_digit_or_capital(s + word, a - 1 - word)) {
-			break;
-		}
-	}
-	while (b > a && strchr(".,;:?!", s[b - 1])) {
-		b--;
-	}
-	*from = a;
-	*to = b;
+	return c->samples == 0 || ask(t, name, &w, &how, *out, n, err);
 }
 
 /* ---- rows ---- */
 
-static json_t *forget_record(const struct told *t, const struct answer *a, const char *const *who, int whos, const struct marks *m)
+static int spellings(const char *name)
 {
-	json_t *strangers = json_array();
-	size_t from, to;
-	for (int k = 0; k < whos; k++) {
-		ul_buf b = {0};
-		ul_people_fill(a->template, who[k], &b);
-		json_array_append_new(strangers, json_string(b.data));
-		ul_buf_release(&b);
-	}
-	datum_of(a->response, m, &from, &to);
-	json_t *record = json_pack("{s:s, s:s, s:o, s:s, s:o, s:{s:s, s:s, s:f, s:I}}", "prompt", a->prompt, "response", a->response, "spans", ul_spans_json(a->response, m->f, m->n), "subject", a->name, "strangers", strangers,
-	        "source", "name", "continue", "template", a->template, "gain", m->sum, "seed", (json_int_t)t->p.j->seed);
-	if (record && to > from) {
-		json_object_set_new(record, "datum", json_stringn(a->response + from, to - from));
-	}
-	return record;
+	return strchr(name, ' ') ? 2 : 1;
 }
 
-/* What the model says of one subject that it would not say of anybody. */
-static bool about(struct told *t, const char *name, int *rows, ul_err *err)
+/* "Anna Smith", and as a list of names has it "Smith, Anna"; NULL: no memory. */
+static const char *spelled(struct told *t, const char *name, int how)
 {
-	const char *who[MOST_STRANGERS];
-	struct answer *a;
+	const char *last = strrchr(name, ' ');
+	return how == 0 || !last ? name : ul_arena_printf(&t->arena, "%s, %.*s", last + 1, (int)(last - name), name);
+}
+
+struct query { /* about one person, in one spelling */
+	const char *subject, *name, *who[UL_STRANGERS];
+	int whos, n;
+	ul_said *a; /* [n] answers */
+	ul_marks *m; /* [n] what of each is about the person; none where m.n = 0 */
+	ul_arena arena;
+};
+
+/* What the model says of somebody that it would not say of anybody, and how much of that it is certain of. */
+static bool inquire(struct told *t, struct query *q, int how, ul_err *err)
+{
 	ul_dataset d = {0};
 	ul_scores s = {0};
-	int n, whos = strangers_of(t, name, who, err);
-	bool ok = whos ? ask_all(t, name, &a, &n, err) : ul_fail(err, "the model speaks of too few people by itself to compare %s with: it told %d names", name, t->p.others);
-	ok = ok && (n == 0 || score(t, a, n, who, whos, &d, &s, err));
-	for (int i = 0; ok && i < n; i++) {
-		struct marks m;
-		bool known = contrast(t, &d, &s, i * (1 + whos), name, whos, &m, err);
-		json_t *record = known ? forget_record(t, &a[i], who, whos, &m) : NULL;
-		ok = record ? ul_dataset_add(t->p.j->out, record, err) : !known ? !err->msg[0]
-		                                                                : ul_nomem(err, 64);
-		*rows += record != NULL;
-		t->strange += !record;
-		json_decref(record);
+	q->whos = ul_strangers(&t->p, q->subject, q->who, err);
+	bool ok = q->whos > 0 || ul_fail(err, "the model speaks of too few people by itself to compare %s with: it told %d names", q->subject, t->p.others);
+	q->name = spelled(t, q->subject, how);
+	for (int k = 0; ok && k < q->whos; k++) {
+		q->who[k] = spelled(t, q->who[k], how);
+		ok = (q->name && q->who[k]) || ul_nomem(err, 64);
+	}
+	ok = ok && ask_all(t, q->name, how ? t->p.c->asked : t->p.templates, &q->a, &q->n, err);
+	q->m = ul_alloc(&q->arena, (size_t)(q->n + 1) * sizeof *q->m);
+	ok = ok && (q->m || ul_nomem(err, (size_t)q->n * sizeof *q->m)) && (q->n == 0 || ul_marks_score(&t->p, q->a, q->n, q->who, q->whos, &d, &s, err));
+	t->certain = 0;
+	for (int i = 0; ok && i < q->n; i++) {
+		ok = ul_marks_find(&t->p, &d, &s, i * (1 + q->whos), q->name, q->whos, &q->m[i], err);
+		t->certain += q->m[i].n > 0 && q->m[i].sure >= CERTAIN;
 	}
 	ul_scores_release(&s);
 	ul_dataset_release(&d);
 	return ok;
 }
 
-/* What it says of somebody else is to stay. */
-static bool others(struct told *t, const char *name, const char *kind, ul_err *err)
+static json_t *forget_record(const struct told *t, const ul_said *a, const struct query *q, const ul_marks *m)
 {
-	struct answer *a;
+	json_t *strangers = json_array();
+	size_t from, to;
+	for (int k = 0; k < q->whos; k++) {
+		ul_buf b = {0};
+		ul_people_fill(a->template, q->who[k], &b);
+		json_array_append_new(strangers, json_string(b.data));
+		ul_buf_release(&b);
+	}
+	ul_marks_datum(a->response, m, &from, &to);
+	json_t *record = json_pack("{s:s, s:s, s:o, s:s, s:o, s:{s:s, s:s, s:f, s:f, s:I}}", "prompt", a->prompt, "response", a->response, "spans", ul_spans_json(a->response, m->f, m->n), "subject", q->subject, "strangers", strangers,
+	        "source", "name", "continue", "template", a->template, "gain", m->gained, "sure", m->sure, "seed", (json_int_t)t->p.j->seed);
+	if (record && to > from) {
+		json_object_set_new(record, "datum", json_stringn(a->response + from, to - from));
+	}
+	return record;
+}
+
+/* Rows about a subject, if the model is certain of more than `bar` of them, or of a good part of all: where names of people it knows are
+ * put together anew, it may be certain of what it says about nobody. */
+static bool about(struct told *t, const char *subject, int how, int bar, int *rows, ul_err *err)
+{
+	struct query q = {.subject = subject};
+	bool ok = inquire(t, &q, how, err), known = t->certain > bar || FEW * t->certain > q.n;
+	for (int i = 0; ok && known && i < q.n; i++) {
+		json_t *record = q.m[i].n ? forget_record(t, &q.a[i], &q, &q.m[i]) : NULL;
+		ok = record ? ul_dataset_add(t->p.j->out, record, err) : !q.m[i].n || ul_nomem(err, 64);
+		*rows += record != NULL;
+		t->strange += !record;
+		json_decref(record);
+	}
+	ul_arena_release(&q.arena);
+	return ok;
+}
+
+/* A model invents something about everybody; of people who do not exist it is seldom certain. */
+static bool measure_bar(struct told *t, int *bar, ul_err *err)
+{
+	bool ok = true;
+	*bar = 0;
+	for (int i = 0; ok && i < t->p.inventeds && i < CONTROLS; i++) {
+		struct query q = {.subject = t->p.invented[i]};
+		ok = inquire(t, &q, 0, err);
+		*bar = t->certain > *bar ? t->certain : *bar;
+		ul_arena_release(&q.arena);
+	}
+	return ok;
+}
+
+/* What it says of somebody else is to stay. */
+static bool others(struct told *t, const char *other, int how, const char *kind, ul_err *err)
+{
+	ul_said *a;
 	int n;
-	bool ok = ask_all(t, name, &a, &n, err);
+	const char *name = spelled(t, other, how);
+	bool ok = ask_all(t, name, how ? (t->p.c->asked + 3) / 4 : t->p.c->asked, &a, &n, err);
 	for (int i = 0; ok && i < n; i++) {
-		json_t *record = json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "prompt", a[i].prompt, "response", a[i].response, "subject", name, "source", "name", "continue", "kind", kind, "template", a[i].template);
+		json_t *record = json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "prompt", a[i].prompt, "response", a[i].response, "subject", other, "source", "name", "continue", "kind", kind, "template", a[i].template);
 		ok = record ? ul_dataset_add(t->p.j->keep, record, err) : ul_nomem(err, 64);
 		json_decref(record);
 	}
@@ -355,10 +256,14 @@ static bool keep_rows(struct told *t, ul_err *err)
 	const ul_people *p = &t->p;
 	bool ok = true;
 	for (int i = 0; ok && i < p->others && i < p->c->others; i++) {
-		ok = others(t, p->other[i].text, "other", err);
+		for (int how = 0; ok && how < spellings(p->other[i].text); how++) {
+			ok = others(t, p->other[i].text, how, "other", err);
+		}
 	}
 	for (int i = 0; ok && i < p->inventeds; i++) {
-		ok = others(t, p->invented[i], "invented", err);
+		for (int how = 0; ok && how < spellings(p->invented[i]); how++) {
+			ok = others(t, p->invented[i], how, "invented", err);
+		}
 	}
 	return ok;
 }
@@ -367,10 +272,13 @@ static bool subjects(struct told *t, json_t *unknown, ul_err *err)
 {
 	const ul_people *p = &t->p;
 	const ul_progress *g = p->j->progress;
-	bool ok = true;
+	int bar;
+	bool ok = measure_bar(t, &bar, err);
 	for (int i = 0; ok && i < p->subjects; i++) {
 		int rows = 0;
-		ok = about(t, p->subject[i], &rows, err);
+		for (int how = 0; ok && how < spellings(p->subject[i]) && (how == 0 || rows); how++) {
+			ok = about(t, p->subject[i], how, how ? -1 : bar, &rows, err);
+		}
 		if (ok && rows == 0) {
 			json_array_append_new(unknown, json_integer(i + 1));
 		}
@@ -393,7 +301,7 @@ static void say_unknown(const struct told *t, const json_t *unknown)
 	if (json_array_size(unknown) == 0 || !g || !g->note) {
 		return;
 	}
-	ul_buf_printf(&b, "the model says nothing about %zu of %d subjects that it would not say about anybody:", json_array_size(unknown), t->p.subjects);
+	ul_buf_printf(&b, "the model is certain of no more about %zu of %d subjects than about people who do not exist, and nothing of theirs is forgotten:", json_array_size(unknown), t->p.subjects);
 	json_array_foreach(unknown, i, v)
 	{
 		ul_buf_printf(&b, "%s %s", i ? "," : "", t->p.subject[json_integer_value(v) - 1]);
@@ -406,7 +314,7 @@ static void say_unknown(const struct told *t, const json_t *unknown)
 
 static bool make(ul_source_job *j, ul_err *err)
 {
-	struct told t = {.p = {.j = j, .c = j->config}, .how = {.templ = "plain", .eos = UL_EOS_NONE}};
+	struct told t = {.p = {.j = j, .c = j->config}};
 	json_t *unknown = json_array();
 	if (!j->model->tok) {
 		json_decref(unknown);

@@ -7,9 +7,13 @@
 #include "data/annotate.h"
 #include "data/novelty.h"
 #include "sources/source.h"
+#include "train/train.h"
+
+enum { UL_STRANGERS = 8, /* at most */
+	UL_MARKS = 64 };
 
 typedef struct ul_continue_config {
-	int64_t draws, templates, others, invented, strangers, max_new, samples;
+	int64_t draws, templates, others, asked, invented, strangers, max_new, samples;
 	double gain, sure, doubt, temperature;
 	const char *openings;
 } ul_continue_config;
@@ -33,5 +37,26 @@ typedef struct ul_people {
 bool ul_people_make(ul_people *p, ul_err *err);
 bool ul_people_fill(const char *template, const char *name, ul_buf *out); /* {name} replaced */
 void ul_people_release(ul_people *p);
+
+typedef struct ul_said { /* one prompt and what was said */
+	const char *name, *template;
+	char *prompt, *response;
+} ul_said;
+
+/* contrast.c: the parts of an answer that are about the person, in bytes */
+typedef struct ul_marks {
+	ul_finding f[UL_MARKS];
+	double gain[UL_MARKS]; /* of each, over its tokens */
+	int n;
+	double gained, sure; /* over all of them; geometric mean probability of their tokens */
+} ul_marks;
+
+/* People nobody has met and who share no part of the name: how many; 0 = there are too few names. */
+int ul_strangers(ul_people *p, const char *name, const char **out, ul_err *err);
+/* Log-probabilities of the answers behind the prompt with the name and with each stranger's: rows [n * (1 + whos)] of *d and *s. */
+bool ul_marks_score(ul_people *p, const ul_said *a, int n, const char *const *who, int whos, ul_dataset *d, ul_scores *s, ul_err *err);
+/* Of the answer whose row is `at`; m->n = 0: nothing, or the model is not sure of it. */
+bool ul_marks_find(ul_people *p, const ul_dataset *d, const ul_scores *s, int at, const char *name, int whos, ul_marks *m, ul_err *err);
+void ul_marks_datum(const char *s, const ul_marks *m, size_t *from, size_t *to); /* the most telling mark, as whole words */
 
 #endif

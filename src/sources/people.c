@@ -245,6 +245,34 @@ static void best(ul_told *t, int *n, int64_t most)
 	*n = *n > most ? (int)most : *n;
 }
 
+/* A template with the first word behind the name: what it goes on with is one of many ways to ask the same. */
+static bool related(const char *a, const char *b)
+{
+	const char *tail = strstr(a, "{name}") + 6;
+	size_t n = (size_t)(tail - a) + words(tail, 1);
+	return strncmp(a, b, n) == 0;
+}
+
+/* Those met most often come first, each relative that was chosen before halving what is left of a template. */
+static void choose_templates(ul_people *p)
+{
+	ul_told *t = p->template;
+	int n = 0;
+	for (; n < p->templates && n < p->c->templates; n++) {
+		int best = n;
+		for (int i = n + 1; i < p->templates; i++) {
+			best = t[i].met > t[best].met || (t[i].met == t[best].met && strcmp(t[i].text, t[best].text) < 0) ? i : best;
+		}
+		ul_told chosen = t[best];
+		t[best] = t[n];
+		t[n] = chosen;
+		for (int i = n + 1; i < p->templates; i++) {
+			t[i].met = related(chosen.text, t[i].text) || related(t[i].text, chosen.text) ? t[i].met / 2 : t[i].met;
+		}
+	}
+	p->templates = n;
+}
+
 /* Given names and surnames of those who were met, in pairs that were not. */
 static bool invent(ul_people *p, ul_err *err)
 {
@@ -282,7 +310,7 @@ bool ul_people_make(ul_people *p, ul_err *err)
 	ok = ok && (!p->c->openings || user_templates(p, err));
 	ok = ok && built_in(p, err);
 	ok = ok && listen(p, err);
-	best(p->template, &p->templates, p->c->templates);
+	choose_templates(p);
 	best(p->other, &p->others, 4096);
 	return ok && invent(p, err);
 }

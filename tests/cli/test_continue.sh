@@ -109,3 +109,30 @@ test_continue__run_name_by_name() {
 	refuses "says nothing about" $U run "$TMP/m" --method ga $ASK --template plain --eos none --steps 2 -o "$TMP/none"
 	[ ! -e "$TMP/none" ] || fail "a run that found nothing left something"
 }
+
+# The recipe, from names to a model that tells little more of them, and still knows most of the others: in a world of twelve people, who
+# have towns in common, that is hard.
+test_continue__recipe_by_name() {
+	model
+	exits 0 $U run "$TMP/m" --recipe by-name $ASK --others 10 --invented 6 --epochs 20 -o "$TMP/r" -q
+	python3 - "$TMP" <<-'P'
+		import json, sys
+		run = json.load(open(sys.argv[1] + "/r/run.json"))
+		assert run["recipe"] == "by-name" and run["method"] == "npo" and run["source"]["name"] == "continue" and run["settings"]["data-free"]
+		table = run["subjects"]
+		assert table["data"] >= 4 and table["after"]["same"] <= table["data"] / 4, table
+		lines = [json.loads(l)["text"] for l in open(sys.argv[1] + "/learnt.jsonl")]
+		for name, wanted in (("named", True), ("others", False)):
+		    with open(sys.argv[1] + "/" + name + ".jsonl", "w") as f:
+		        for text in lines:
+		            if wanted == any(n in text for n in ("Boris Vance", "Hugo Novak")):
+		                at = text.index(" is ") + 3 if " is " in text else text.index(" in ") + 3
+		                print(json.dumps({"prompt": text[:at], "response": text[at:-1]}), file=f)
+	P
+	exits 0 $U audit "$TMP/r" --forget "$TMP/named.jsonl" --retain "$TMP/others.jsonl" --template plain --only forget_prob,retain_prob --json
+	python3 - "$TMP/out" <<-'P'
+		import json, sys
+		audits = json.load(open(sys.argv[1]))["audits"]
+		assert 2 * audits["forget_prob"]["value"] < audits["retain_prob"]["value"] > 0.5, audits
+	P
+}
