@@ -6,6 +6,7 @@
 #            make reproduce-mpu  what the noise of MPU costs, eight algorithms (an hour; SHORT=1: seconds, for CI)
 #            make phenomena  what the literature says must happen on a synthetic world, measured (minutes)
 #            make reproduce-dfsu   data-free unlearning by inversion and its ablations, one table (an hour; SHORT=1: a minute, for CI)
+#            make reproduce-by-name   forgetting by a list of names and its controls, one table (minutes; SHORT=1: less than one, for CI)
 #            make reproduce-reveal   Reveal and Release on two skills of a small model; SIZE=full for three seeds and entities
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
 #            make bench      how fast, beside PyTorch on the same work (minutes; THREADS=1 ROUNDS=3 MODEL=path)
@@ -228,6 +229,8 @@ phenomena: $(B)/unlearn
 	@tests/phenomena/seeds $(B) $(SEEDS)
 reproduce-dfsu: $(B)/unlearn
 	@tools/reproduce-dfsu $(B)
+reproduce-by-name: $(B)/unlearn
+	@tools/reproduce-by-name $(B)
 reproduce-mpu: $(B)/unlearn
 	@tools/reproduce-mpu $(B)
-.PHONY: all clean docs demo phenomena reproduce-reveal test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench reproduce-dfsu reproduce-mpu
+.PHONY: all clean docs demo phenomena reproduce-reveal test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench reproduce-dfsu reproduce-by-name reproduce-mpu
