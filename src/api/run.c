@@ -31,7 +31,7 @@ const ul_opt ul_run_job_opts[] = {
         {"bound", UL_OPT_TEXT, AT(bound), NULL, 0, 0, NULL, "never leave this, by audits on data it may see: \"general_ppl<=+5%\" of the start", "CONDITION"},
         {"general", UL_OPT_TEXT, AT(general), NULL, 0, 0, NULL, "public text that --stop and --bound are measured on", "F"},
         {"invent", UL_OPT_INT, AT(invent), "0", 0, 100, NULL, "with --retain: copies of each forget row with invented values, the first about an invented person, the second about the same, and so on, as further retain rows", "N"},
-        {"annotator", UL_OPT_TEXT, AT(annotator), NULL, 0, 0, NULL, "a shell command that marks personal data too, a JSON line for a JSON line", "COMMAND"},
+        {"annotator", UL_OPT_TEXT, AT(annotator), NULL, 0, 0, NULL, "a shell command that marks personal data too, a JSON line for a JSON line; self: the model does, shown a few examples", "COMMAND"},
         {"annotator-seconds", UL_OPT_REAL, AT(annotator_seconds), "120", 0.01, 86400, NULL, "how long it may take for one text", "X"},
         {"data-free", UL_OPT_BOOL, AT(data_free), "no", 0, 0, NULL, "shut out every file that is not named here, and the network, before the model is opened", NULL},
         {"keep-data", UL_OPT_BOOL, AT(keep_data), "no", 0, 0, NULL, "leave generated rows in the run folder as forget.jsonl", NULL},
@@ -316,7 +316,7 @@ bool ul_run_equip(ul_run *r, ul_model *m, ul_err *err)
 		return false;
 	}
 	j->summary = json_object();
-	return read_files(j, err) && ul_resume_make(j, method, err) && ul_resume_same_data(j, err);
+	return ul_annotator_attach(j->annotator, m, err) && read_files(j, err) && ul_resume_make(j, method, err) && ul_resume_same_data(j, err);
 }
 
 ul_run *ul_run_plan(const char *method, const ul_setting *settings, size_t n, ul_err *err)

@@ -14,7 +14,7 @@ struct config {
 static const ul_opt opts[] = {
         {"source", UL_OPT_TEXT, AT(source), NULL, 0, 0, NULL, "where the rows come from: `unlearn sources` lists them", "NAME"},
         {"subjects", UL_OPT_TEXT, AT(subjects), NULL, 0, 0, NULL, "a file of names, one a line: only what concerns them", "F"},
-        {"annotator", UL_OPT_TEXT, AT(annotator), NULL, 0, 0, NULL, "a shell command that marks personal data too, a JSON line for a JSON line", "COMMAND"},
+        {"annotator", UL_OPT_TEXT, AT(annotator), NULL, 0, 0, NULL, "a shell command that marks personal data too, a JSON line for a JSON line; self: the model does, shown a few examples", "COMMAND"},
         {"annotator-seconds", UL_OPT_REAL, AT(annotator_seconds), "120", 0.01, 86400, NULL, "how long it may take for one text", "X"},
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "the rows, as JSON Lines", "F.jsonl"},
         {0},
@@ -50,7 +50,7 @@ static int run(ul_cli *c, const void *given)
 	ul_source_job job = {.config = config, .seed = (uint64_t)c->seed, .subjects = o->subjects, .progress = &c->progress, .out = &rows, .summary = json_object()};
 	bool ok = (!s->prepare || s->prepare(config, &c->err)) && (!o->annotator || (job.annotator = ul_annotator_start(o->annotator, o->annotator_seconds, &c->err)));
 	job.model = ok ? ul_work_model(c, c->arg[0]) : NULL;
-	ok = job.model && ul_source_make(s, &job, &c->err);
+	ok = job.model && ul_annotator_attach(job.annotator, job.model, &c->err) && ul_source_make(s, &job, &c->err);
 	ok = ok && write_rows(c, &rows, o->output);
 	if (ok) {
 		json_object_set_new(job.summary, "source", json_string(s->name));

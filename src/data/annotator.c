@@ -5,6 +5,7 @@
 
 #include "base/child.h"
 #include "base/json.h"
+#include "data/shots.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 enum { MOST = 4096 }; /* spans of one text */
 
 struct ul_annotator {
-	ul_child *child;
+	ul_child *child; /* NULL: the model marks */
+	ul_model *model;
 };
 
 /* What other programs call the types; whatever is not listed here is an ID. */
@@ -90,8 +92,20 @@ static bool read_spans(const ul_annotator *a, const json_t *v, const ul_buf *lin
 	return ok;
 }
 
+static bool ask_model(ul_annotator *a, const char *text, size_t n, struct marks *m, ul_err *err)
+{
+	UL_ASSERT(a->model, "an annotator \"self\" that no model was attached to");
+	m->at = ul_malloc(MOST * sizeof *m->at);
+	int found = m->at ? ul_shots_mark(a->model, text, n, m->at, MOST, err) : -1;
+	m->n = found > 0 ? found : 0;
+	return found >= 0 || ul_nomem(err, MOST * sizeof *m->at); /* the first message stays */
+}
+
 static bool ask(ul_annotator *a, const char *text, size_t n, struct marks *m, ul_err *err)
 {
+	if (!a->child) {
+		return ask_model(a, text, n, m, err);
+	}
 	ul_buf line = {0}, answer = {0};
 	json_t *q = json_pack("{s:s%}", "text", text, n);
 	bool ok = (q && ul_json_line(&line, q)) || ul_nomem(err, n);
@@ -113,6 +127,9 @@ ul_annotator *ul_annotator_start(const char *command, double seconds, ul_err *er
 		ul_nomem(err, sizeof *a);
 		return NULL;
 	}
+	if (!strcmp(command, "self")) {
+		return a;
+	}
 	a->child = ul_child_start(command, "annotator", seconds, err);
 	if (!a->child || !ask(a, "Nobody is named here.", 21, &m, err)) {
 		ul_annotator_free(a);
@@ -122,9 +139,18 @@ ul_annotator *ul_annotator_start(const char *command, double seconds, ul_err *er
 	return a;
 }
 
+bool ul_annotator_attach(ul_annotator *a, ul_model *m, ul_err *err)
+{
+	if (!a || a->child) {
+		return true;
+	}
+	a->model = m;
+	return m->tok || ul_fail(err, "the annotator \"self\" needs a tokenizer, which %s has not", m->path ? m->path : "the model");
+}
+
 void ul_annotator_free(ul_annotator *a)
 {
-	if (a) {
+	if (a && a->child) {
 		ul_child_end(a->child);
 	}
 	ul_free(a);

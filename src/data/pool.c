@@ -217,23 +217,28 @@ bool ul_templates_read(ul_templates *t, const char *path, ul_err *err)
 static int by_place(const void *a, const void *b)
 {
 	const ul_finding *x = a, *y = b;
-	return x->start < y->start ? -1 : x->start > y->start;
+	return x->start != y->start ? (x->start < y->start ? -1 : 1) : (x->end < y->end) - (x->end > y->end); /* the longer first */
 }
 
-bool ul_templates_learn(ul_templates *t, const char *const *text, int n, const ul_pool *p, ul_err *err)
+bool ul_templates_learn(ul_templates *t, const char *const *text, int n, const ul_pool *p, ul_annotator *a, ul_err *err)
 {
 	ul_finding f[MAX_FINDINGS];
 	ul_buf out = {0};
 	bool ok = true;
 	for (int i = 0; ok && i < n; i++) {
 		size_t len = strlen(text[i]), at = 0;
-		int found = ul_recognise(text[i], len, 0, NULL, f, MAX_FINDINGS / 2);
-		if (found <= 0 || found > MAX_FINDINGS / 2 || strchr(text[i], '{'))
+		if (strchr(text[i], '{'))
+			continue;
+		int found = ul_annotate(a, text[i], len, 0, NULL, f, MAX_FINDINGS / 2, err);
+		ok = found >= 0;
+		if (found <= 0 || found == MAX_FINDINGS / 2)
 			continue;
 		found += ul_guess_names(text[i], len, f, found, f + found, MAX_FINDINGS / 2);
 		qsort(f, (size_t)found, sizeof *f, by_place);
 		out.len = 0;
 		for (int k = 0; k < found; k++) {
+			if (f[k].start < at)
+				continue; /* a guess where the annotator has seen a name */
 			ul_buf_add(&out, text[i] + at, f[k].start - at);
 			ul_buf_printf(&out, "{%s}", ul_pii_name(f[k].type));
 			at = f[k].end;

@@ -5,6 +5,7 @@
 #define UL_POOL_H
 
 #include "data/annotate.h"
+#include "data/annotator.h"
 #include "data/data.h"
 #include "data/novelty.h"
 
@@ -35,8 +36,8 @@ typedef struct ul_templates {
 bool ul_templates_builtin(ul_templates *t, const ul_pool *p, ul_err *err); /* those whose slots the pool can fill */
 bool ul_templates_read(ul_templates *t, const char *path, ul_err *err); /* one a line; \n in it is a line's end */
 /* Rows in which personal data are recognised become templates, with slots where those stood (entity swapping): rows of many people
- * become one. */
-bool ul_templates_learn(ul_templates *t, const char *const *text, int n, const ul_pool *p, ul_err *err);
+ * become one. The annotator may be NULL. */
+bool ul_templates_learn(ul_templates *t, const char *const *text, int n, const ul_pool *p, ul_annotator *a, ul_err *err);
 /* Random entities into a random template; the same type in one text is the same entity. `names` NULL, or names to use instead of the
  * pool's. Returns the template's number, -1 when memory is gone. */
 int ul_template_fill(const ul_templates *t, const ul_pool *p, const char *const *names, int name_n, ul_rng *r, ul_buf *out);

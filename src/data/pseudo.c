@@ -10,11 +10,11 @@ enum { MAX_FINDINGS = 256 };
 
 bool ul_pseudo_begin(ul_pseudo *s, const ul_pseudo_config *c, const ul_pool *pool, uint64_t seed, ul_dataset *out, ul_err *err)
 {
-	*s = (ul_pseudo){.c = c, .pool = pool, .seed = seed, .out = out, .names = ul_gazetteer_new(), .by_type = json_object()};
+	*s = (ul_pseudo){.c = c, .pool = pool, .annotator = s->annotator, .seed = seed, .out = out, .names = ul_gazetteer_new(), .by_type = json_object()};
 	bool ok = (s->names && s->by_type) || ul_nomem(err, 64);
 	ok = ok && ul_types_parse(c->types, &s->types, err) && (!c->names || ul_gazetteer_file(s->names, c->names, err));
 	s->types = s->types ? s->types : (1u << UL_PII_TYPES) - 1;
-	if (!c->mask_names)
+	if (!c->mask_names && !(s->annotator && !c->types))
 		s->types &= ~(1u << UL_PII_NAME);
 	for (int i = 0; ok && c->mask_names && pool && i < pool->n[UL_PII_NAME]; i++)
 		ok = ul_gazetteer_add(s->names, UL_PII_NAME, pool->value[UL_PII_NAME][i]) || ul_nomem(err, 64);
@@ -24,6 +24,11 @@ bool ul_pseudo_begin(ul_pseudo *s, const ul_pseudo_config *c, const ul_pool *poo
 bool ul_pseudo_full(const ul_pseudo *s)
 {
 	return s->out->n >= s->c->n;
+}
+
+int ul_pseudo_find(const ul_pseudo *s, const char *text, size_t n, ul_finding *out, int max, ul_err *err)
+{
+	return ul_annotate(s->annotator, text, n, s->types, s->c->mask_names ? s->names : NULL, out, max, err);
 }
 
 static bool inside(size_t at, const char *text)
@@ -81,13 +86,12 @@ bool ul_pseudo_add(ul_pseudo *s, const char *text, json_t *source, ul_err *err)
 {
 	ul_finding f[MAX_FINDINGS];
 	size_t len = strlen(text);
-	int n = ul_recognise(text, len, s->types, s->names, f, MAX_FINDINGS);
+	int n = source ? ul_pseudo_find(s, text, len, f, MAX_FINDINGS, err) : -1;
 	int64_t *why = NULL;
 	if (n < 0 || !source) {
 		json_decref(source);
-		return ul_nomem(err, len);
+		return ul_nomem(err, len); /* the first message stays */
 	}
-	n = n < MAX_FINDINGS ? n : MAX_FINDINGS;
 	s->made++;
 	if (n < s->c->min_pii || !len)
 		why = &s->none;

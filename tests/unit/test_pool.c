@@ -73,7 +73,7 @@ static void test_pool__templates(void)
 	ul_err err = {0};
 	ul_buf s = {0};
 	const char *const public[] = {"Question: What is the e-mail address of Zoe Park?\nAnswer: zoe@park.example", "Question: What is the e-mail address of Jon Hill?\nAnswer: jon@hill.example", "no data here", "Call +1 212 555 0139 now"};
-	NEED_OK(ul_templates_learn(&t, public, 4, &p, &err), err);
+	NEED_OK(ul_templates_learn(&t, public, 4, &p, NULL, &err), err);
 	CHECK_EQ_INT(t.n, 1); /* two rows of one kind; no phone numbers in the pool */
 	CHECK_STR(t.text[0], "Question: What is the e-mail address of {NAME}?\nAnswer: {EMAIL}");
 	NEED_OK(ul_templates_builtin(&t, &p, &err), err);
@@ -110,7 +110,7 @@ static ul_dataset rows_of(const char *const *text, int n, ul_pseudo_config c, js
 {
 	ul_pool p = pool_of(SMALL);
 	ul_dataset d = {0};
-	ul_pseudo s;
+	ul_pseudo s = {0};
 	ul_err err = {0};
 	NEED_OK(ul_pseudo_begin(&s, &c, &p, 3, &d, &err), err);
 	for (int i = 0; i < n; i++)
@@ -143,6 +143,39 @@ static void test_pool__rows_are_marked_and_filtered(void)
 	CHECK_EQ_INT(d.row[0].spot_n, 2);
 	ul_dataset_release(&d);
 	json_decref(said);
+}
+
+/* What an annotator marks is marked here too, names included; a text that only it finds something in is a row, and a template. */
+static void test_pool__annotator(void)
+{
+	const char *const command = "while read l; do case \"$l\" in *Rook*) echo '{\"spans\": [{\"start\": 0, \"end\": 8, \"type\": \"PERSON\"}]}';; *) echo '{\"spans\": []}';; esac; done";
+	const ul_pseudo_config c = {.n = 10, .min_pii = 1, .max_share = 0.8};
+	const char *const text = "Bea Rook keeps bees in the old town.";
+	ul_pool p = pool_of(SMALL);
+	ul_templates t = {0};
+	ul_dataset d = {0};
+	ul_err err = {0};
+	ul_annotator *a = ul_annotator_start(command, 30, &err);
+	NEED_OK(a, err);
+	ul_pseudo s = {.annotator = a};
+	NEED_OK(ul_pseudo_begin(&s, &c, &p, 3, &d, &err), err);
+	NEED_OK(ul_pseudo_add(&s, text, json_pack("{s:i}", "query", 0), &err), err);
+	NEED_OK(ul_pseudo_add(&s, "nothing personal", json_pack("{s:i}", "query", 1), &err), err);
+	NEED(d.n == 1 && d.row[0].spot_n == 1);
+	CHECK_EQ_INT(d.row[0].spots[0].end, 8);
+	NEED_OK(ul_templates_learn(&t, &text, 1, &p, a, &err), err);
+	CHECK_EQ_INT(t.n, 1);
+	CHECK_STR(t.text[0], "{NAME} keeps bees in the old town.");
+	ul_annotator_free(a);
+	a = ul_annotator_start("read l; echo '{\"spans\": []}'; read l; exit 4", 30, &err);
+	NEED_OK(a, err);
+	s.annotator = a;
+	CHECK_FAILS(ul_pseudo_add(&s, text, json_pack("{s:i}", "query", 2), &err), err, "ended with status 4");
+	ul_annotator_free(a);
+	ul_pseudo_release(&s);
+	ul_dataset_release(&d);
+	ul_templates_release(&t);
+	ul_pool_release(&p);
 }
 
 static void test_pool__random_masks_are_as_long(void)
