@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,19 +71,23 @@ static void write_time(ul_buf *b, double s)
 		ul_buf_printf(b, "%d:%02d", (int)(t / 60), (int)(t % 60));
 }
 
-static void write_blocks(ul_buf *b, int64_t done, int64_t total)
+/* Of the terminal, asked each time, since it may be resized meanwhile. */
+static int columns(void)
 {
-	int full = (int)((double)done / (double)total * WIDTH);
-	for (int i = 0; i < WIDTH; i++)
+	struct winsize w;
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+}
+
+static void write_blocks(ul_buf *b, int64_t done, int64_t total, int width)
+{
+	int full = (int)((double)done / (double)total * width);
+	for (int i = 0; i < width; i++)
 		ul_buf_str(b, i < full ? (bar.blocks ? "━" : "=") : (bar.blocks ? "─" : "-"));
 }
 
-static void compose(ul_buf *b, int64_t done, int64_t total, double loss, double rate)
+static void write_numbers(ul_buf *b, int64_t done, int64_t total, double loss, double rate)
 {
 	double t = now() - bar.begun;
-	ul_buf_printf(b, "%s ", bar.what);
-	if (bar.terminal && total > 0)
-		write_blocks(b, done, total);
 	ul_buf_printf(b, total > 0 ? " %lld/%lld" : " %lld", (long long)done, (long long)total);
 	if (loss == loss && loss != 0)
 		ul_buf_printf(b, "  loss %.4g", loss);
@@ -98,6 +103,30 @@ static void compose(ul_buf *b, int64_t done, int64_t total, double loss, double 
 		ul_buf_str(b, "  ");
 		write_time(b, t);
 	}
+}
+
+/* On a terminal one line, or redrawing it would fill the screen: in a narrow one the bar shrinks and goes, then the rate, then the loss. */
+static void compose(ul_buf *b, int64_t done, int64_t total, double loss, double rate)
+{
+	ul_buf_printf(b, "%s ", bar.what);
+	if (!bar.terminal) {
+		write_numbers(b, done, total, loss, rate);
+		return;
+	}
+	ul_buf numbers = {0};
+	int room = columns() - 1 - (int)b->len;
+	for (int less = 0; less < 3; less++) {
+		ul_buf_release(&numbers);
+		write_numbers(&numbers, done, total, less < 2 ? loss : 0, less < 1 ? rate : 0);
+		if ((int)numbers.len <= room)
+			break;
+	}
+	int width = room - (int)numbers.len;
+	if (total > 0 && width >= 4)
+		write_blocks(b, done, total, width < WIDTH ? width : WIDTH);
+	ul_buf_add(b, numbers.data, (int)numbers.len <= room ? numbers.len : room > 0 ? (size_t)room
+	                                                                              : 0);
+	ul_buf_release(&numbers);
 }
 
 static void tick(void *ud, const char *what, int64_t done, int64_t total, double loss, double rate)

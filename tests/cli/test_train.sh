@@ -39,6 +39,19 @@ test_train__adapter_on_rows_of_ids() {
 	[ -e "$TMP/m2/model/model.safetensors" ] || fail "an adapter over an adapter is saved as a whole model"
 }
 
+# Redrawn in place, a line wider than the terminal would fill the screen.
+test_train__the_bar_fits_the_terminal() {
+	command -v script >/dev/null && command -v stty >/dev/null || skip "script is not here"
+	data
+	for cols in 24 40 60 120; do
+		LC_ALL=C script -qec "stty cols $cols; '$U' train $M --data '$TMP/ids.jsonl' --steps 20 -o '$TMP/t$cols'" /dev/null </dev/null >"$TMP/screen" || fail "the run failed"
+		tr '\r' '\n' <"$TMP/screen" | sed "s/$(printf '\033')\[K//g" >"$TMP/drawn"
+		[ "$(awk '{ if (length > m) m = length } END { print m }' "$TMP/drawn")" -lt $cols ] || fail "wider than $cols columns: $(cat "$TMP/drawn")"
+		grep -q '20/20' "$TMP/drawn" || fail "the bar never reached its end: $(cat "$TMP/drawn")"
+	done
+	grep -q -- '====.*tokens/s' "$TMP/drawn" || fail "no bar: $(cat "$TMP/drawn")"
+}
+
 test_train__refuses() {
 	data
 	exits 2 $U train --data "$TMP/ids.jsonl" -o "$TMP/x"
