@@ -66,6 +66,10 @@ static int drop_empty(ul_run *r, enum ul_stream s)
 	int kept = 0, n = d->n;
 	for (int i = 0; i < n; i++) {
 		if (labels_of(&d->row[i], all) == 0 || (alt && labels_of(&alt->row[i], false) == 0)) {
+			json_decref(d->row[i].json);
+			if (alt) {
+				json_decref(alt->row[i].json);
+			}
 			continue;
 		}
 		d->row[kept] = d->row[i];
