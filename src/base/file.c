@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PIPE_LIMIT = 1 << 30 };
+
 static int open_read(const char *path, struct stat *st, ul_err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -29,29 +31,84 @@ static int open_read(const char *path, struct stat *st, ul_err *err)
 	return fd;
 }
 
+/* Until the end; *out is replaced on success. */
+static bool read_all(ul_buf *out, int fd, size_t limit, const char *path, ul_err *err)
+{
+	ul_buf b = {0};
+	char piece[65536];
+	ssize_t got = 0;
+	ul_buf_add(&b, "", 0); /* an empty file gives "" */
+	while (!b.failed && b.len <= limit && (got = read(fd, piece, sizeof piece)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			break;
+		ul_buf_add(&b, piece, (size_t)got);
+	}
+	int saved = errno;
+	bool ok = true;
+	if (b.failed)
+		ok = ul_nomem(err, b.len);
+	else if (got < 0)
+		ok = ul_fail(err, "cannot read %s: %s", path, strerror(saved));
+	else if (b.len > limit)
+		ok = ul_fail(err, "%s is larger than %zu bytes", path, limit);
+	if (!ok) {
+		ul_buf_release(&b);
+		return false;
+	}
+	ul_buf_release(out);
+	*out = b;
+	return true;
+}
+
+/* What a pipe gives until it ends, on pages like a file's. */
+static bool map_pipe(ul_map *m, int fd, const char *path, ul_err *err)
+{
+	ul_buf b = {0};
+	if (!read_all(&b, fd, PIPE_LIMIT, path, err))
+		return false;
+	void *p = b.len ? mmap(NULL, b.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
+	bool ok = p != MAP_FAILED || ul_nomem(err, b.len);
+	if (ok && p)
+		memcpy(p, b.data, b.len);
+	if (ok)
+		*m = (ul_map){.data = p ? p : (const unsigned char *)"", .len = b.len};
+	ul_buf_release(&b);
+	return ok;
+}
+
+static bool map_file(ul_map *m, int fd, size_t len, const char *path, ul_err *err)
+{
+	void *p = len ? mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+	if (p == MAP_FAILED)
+		return ul_fail(err, "cannot map %s (%zu bytes): %s", path, len, strerror(errno));
+	*m = (ul_map){.data = p ? p : (const unsigned char *)"", .len = len};
+	return true;
+}
+
 bool ul_map_open(ul_map *m, const char *path, ul_err *err)
 {
 	struct stat st;
 	int fd = open_read(path, &st, err);
 	if (fd < 0)
 		return false;
-	if (!S_ISREG(st.st_mode)) {
-		close(fd);
-		return ul_fail(err, "%s is not a regular file", path);
-	}
-	ul_map got = {.data = (const unsigned char *)"", .len = (size_t)st.st_size};
-	if (got.len) {
-		void *p = mmap(NULL, got.len, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (p == MAP_FAILED) {
-			int saved = errno;
-			close(fd);
-			return ul_fail(err, "cannot map %s (%zu bytes): %s", path, got.len, strerror(saved));
-		}
-		got.data = p;
-	}
+	bool ok = S_ISREG(st.st_mode) ? map_file(m, fd, (size_t)st.st_size, path, err) : ul_fail(err, "%s is not a regular file", path);
 	close(fd);
-	*m = got;
-	return true;
+	return ok;
+}
+
+bool ul_map_read(ul_map *m, const char *path, ul_err *err)
+{
+	struct stat st;
+	int fd = open_read(strcmp(path, "-") ? path : "/dev/stdin", &st, err);
+	if (fd < 0)
+		return false;
+	bool pipe = S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode);
+	bool ok = S_ISREG(st.st_mode) ? map_file(m, fd, (size_t)st.st_size, path, err) : pipe ? map_pipe(m, fd, path, err)
+	                                                                                      : ul_fail(err, "%s is neither a file nor a pipe", path);
+	close(fd);
+	return ok;
 }
 
 void ul_map_rest(const ul_map *m)
@@ -73,33 +130,9 @@ bool ul_file_read(ul_buf *out, const char *path, size_t limit, ul_err *err)
 	int fd = open_read(path, &st, err);
 	if (fd < 0)
 		return false;
-	ul_buf b = {0};
-	char piece[65536];
-	ssize_t got = 0;
-	ul_buf_add(&b, "", 0); /* an empty file gives "" */
-	while (!b.failed && b.len <= limit && (got = read(fd, piece, sizeof piece)) != 0) {
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			break;
-		ul_buf_add(&b, piece, (size_t)got);
-	}
-	int saved = errno;
+	bool ok = read_all(out, fd, limit, path, err);
 	close(fd);
-	bool ok = true;
-	if (b.failed)
-		ok = ul_nomem(err, b.len);
-	else if (got < 0)
-		ok = ul_fail(err, "cannot read %s: %s", path, strerror(saved));
-	else if (b.len > limit)
-		ok = ul_fail(err, "%s is larger than %zu bytes", path, limit);
-	if (!ok) {
-		ul_buf_release(&b);
-		return false;
-	}
-	ul_buf_release(out);
-	*out = b;
-	return true;
+	return ok;
 }
 
 bool ul_aside_begin(ul_aside *a, const char *target, ul_err *err)

@@ -12,6 +12,8 @@ typedef struct ul_map {
 } ul_map;
 
 bool ul_map_open(ul_map *m, const char *path, ul_err *err); /* an empty file maps to data = "", len = 0 */
+/* Of what is read only once also a pipe, and - for standard input: rows and texts, of which at most 1 GiB comes through a pipe. */
+bool ul_map_read(ul_map *m, const char *path, ul_err *err);
 void ul_map_close(ul_map *m);
 void ul_map_rest(const ul_map *m); /* its pages leave this process's memory; they come back when they are read */
 bool ul_file_read(ul_buf *out, const char *path, size_t limit, ul_err *err); /* refuses files over `limit` bytes */

@@ -106,7 +106,7 @@ static bool file(ul_cli *c, const struct config *o, const ul_model *m)
 	ul_map map = {0};
 	ul_ids ids = {0};
 	char hex[65];
-	bool ok = ul_map_open(&map, o->file, &c->err) && ul_tok_encode(m->tok, (const char *)map.data, map.len, specials(o), false, &ids, &c->err);
+	bool ok = ul_map_read(&map, o->file, &c->err) && ul_tok_encode(m->tok, (const char *)map.data, map.len, specials(o), false, &ids, &c->err);
 	if (ok) {
 		ul_sha *sha = ul_sha_new();
 		for (int i = 0; i < ids.n; i++) {

@@ -368,7 +368,7 @@ bool ul_dataset_read(ul_dataset *d, const char *path, const ul_data_config *c, u
 	ul_map file = {0};
 	new.path = ul_arena_strdup(&new.arena, path);
 	bool ok = new.path || ul_nomem(err, strlen(path));
-	ok = ok && (!c || !c->map || read_map(&keys, c->map, &new.arena, err)) && ul_map_open(&file, path, err);
+	ok = ok && (!c || !c->map || read_map(&keys, c->map, &new.arena, err)) && ul_map_read(&file, path, err);
 	if (ok && file.len > MAX_FILE)
 		ok = ul_fail(err, "%s has %zu bytes, over the limit of %zu", path, file.len, MAX_FILE);
 	if (ok) {

@@ -7,6 +7,22 @@ rows() {
 	printf '%s\n' '{"ids": [5, 6, 7, 8, 9]}' '{"ids": [11, 12, 13, 14], "labels": [-100, -100, 13, 14]}' '{"ids": [3]}' >"$TMP/rows.jsonl"
 }
 
+# Rows may come through a pipe, and - is standard input, as with curl or jq; once read they are gone, and a run records their hash.
+test_score__rows_through_a_pipe() {
+	echo '{"ids": [5, 6, 7, 8]}
+{"ids": [9, 10, 11]}' >"$TMP/rows.jsonl"
+	M=tests/golden/methods/theta
+	want=$("$U" score $M --data "$TMP/rows.jsonl" -q)
+	same "$(cat "$TMP/rows.jsonl" | "$U" score $M --data - -q)" "$want"
+	same "$("$U" score $M --data - -q <"$TMP/rows.jsonl")" "$want"
+	same "$(cat "$TMP/rows.jsonl" | "$U" score $M --data /dev/stdin -q)" "$want"
+	cat "$TMP/rows.jsonl" | exits 0 "$U" train $M --data - --steps 1 -o "$TMP/r" -q
+	has "$(cat "$TMP/r/run.json")" "$(sha "$TMP/rows.jsonl")"
+	: | refuses "holds no rows" "$U" score $M --data - -q
+	refuses "neither a file nor a pipe" "$U" score $M --data /dev/null -q
+	refuses "is not a regular file" "$U" info /dev/null
+}
+
 test_score__lines_and_summary() {
 	rows
 	exits 0 $U score $M --data "$TMP/rows.jsonl"
