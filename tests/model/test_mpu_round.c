@@ -241,16 +241,33 @@ static void test_mpu_round__error_falls_with_the_square_of_noise(void)
 	}
 }
 
+/* AdamW divides by the size of its gradients, so that the error does not fall as fast: reported in docs/mpu.md, and here only below it. */
+static void test_mpu_round__under_adamw_it_falls_more_slowly(void)
+{
+	double sum = 0;
+	rows();
+	for (int i = 0; i < FAMILIES; i++) {
+		bench b = of_family(families[i], "adamw");
+		double *u = malloc(count_of(b.path) * sizeof *u);
+		NEED(u);
+		run(&b, u);
+		errors lo = errors_at(&b, 0.002, u), hi = errors_at(&b, 0.008, u);
+		sum += slope(lo.harmonic, hi.harmonic, 4) / FAMILIES;
+		free(u);
+	}
+	CHECK_MSG(sum < 1.8, "the mean slope is %.2f", sum);
+}
+
 /* ---- more copies: the fluctuation falls, the bias does not ---- */
 
-static void test_mpu_round__copies_take_the_fluctuation_but_not_the_bias(void)
+/* Four keys tell a fluctuation that halves, give or take one that a key more or less would change, from one that stays. */
+static void sweep(const char *family)
 {
-	enum { KEYS = 12 };
-	bench b = of_family("llama", "sgd");
+	enum { KEYS = 4 };
+	bench b = of_family(family, "sgd");
 	size_t n = count_of(b.path);
 	double bias[2], spread[2], *u = malloc((KEYS + 2) * n * sizeof *u), *mean = u + n, *out = u + 2 * n;
 	NEED(u);
-	rows();
 	run(&b, u);
 	for (int s = 0; s < 2; s++) {
 		memset(mean, 0, n * sizeof *mean);
@@ -266,9 +283,16 @@ static void test_mpu_round__copies_take_the_fluctuation_but_not_the_bias(void)
 		for (int k = 0; k < KEYS; k++)
 			spread[s] += distance(out + (size_t)k * n, mean, n) / KEYS;
 	}
-	CHECK_MSG(spread[0] / spread[1] > 1.5 && spread[0] / spread[1] < 3, "fluctuation %g with 2 copies, %g with 8", spread[0], spread[1]);
-	CHECK_MSG(bias[0] / bias[1] > 0.5 && bias[0] / bias[1] < 2, "bias %g with 2 copies, %g with 8", bias[0], bias[1]);
+	CHECK_MSG(spread[0] / spread[1] > 1.4 && spread[0] / spread[1] < 4, "%s: fluctuation %g with 2 copies, %g with 8", family, spread[0], spread[1]);
+	CHECK_MSG(bias[0] / bias[1] > 0.5 && bias[0] / bias[1] < 2, "%s: bias %g with 2 copies, %g with 8", family, bias[0], bias[1]);
 	free(u);
+}
+
+static void test_mpu_round__copies_take_the_fluctuation_but_not_the_bias(void)
+{
+	rows();
+	for (int i = 0; i < FAMILIES; i++)
+		sweep(families[i]);
 }
 
 /* ---- what is published ---- */
@@ -299,19 +323,27 @@ static void published(const char *name, unsigned char key, double kappa, enum ul
 	ul_mpu_release(&m);
 }
 
-static void test_mpu_round__a_key_decides_what_is_published(void)
+static void decides(const char *family)
 {
-	size_t n = count_of("tests/golden/families/llama"), noised, moved, same = 0;
+	char path[256];
+	snprintf(path, sizeof path, "tests/golden/families/%s", family);
+	size_t n = count_of(path), noised, moved, same = 0;
 	float *a = malloc(2 * n * sizeof *a), *b = a + n;
 	NEED(a);
-	published("llama", 1, 0.01, UL_REPARAM_FULL, 1, a, &noised, &moved);
-	published("llama", 1, 0.01, UL_REPARAM_FULL, 1, b, &noised, &moved);
+	published(family, 1, 0.01, UL_REPARAM_FULL, 1, a, &noised, &moved);
+	published(family, 1, 0.01, UL_REPARAM_FULL, 1, b, &noised, &moved);
 	CHECK(!memcmp(a, b, n * sizeof *a));
-	published("llama", 2, 0.01, UL_REPARAM_FULL, 1, b, &noised, &moved);
+	published(family, 2, 0.01, UL_REPARAM_FULL, 1, b, &noised, &moved);
 	for (size_t e = 0; e < n; e++)
 		same += a[e] == b[e];
-	CHECK_MSG(same < n / 10, "%zu of %zu weights are the same under another key", same, n);
+	CHECK_MSG(same < n / 10, "%s: %zu of %zu weights are the same under another key", family, same, n);
 	free(a);
+}
+
+static void test_mpu_round__a_key_decides_what_is_published(void)
+{
+	for (int i = 0; i < FAMILIES; i++)
+		decides(families[i]);
 }
 
 static void test_mpu_round__noise_reaches_every_float(void)
