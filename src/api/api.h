@@ -54,7 +54,6 @@ typedef struct ul_job {
 	int grants;
 	ul_watch *watch; /* NULL without conditions */
 	json_t *subjects; /* what is still said of each of cfg.subjects, or NULL */
-	ul_err unmet; /* done, but not what was asked for: says what */
 	double wall; /* seconds of earlier sittings and of this one */
 } ul_job;
 

@@ -389,9 +389,9 @@ bool ul_watch_conclude(ul_job *j, ul_err *err)
 		restore(w);
 	}
 	if (stops && !w->best_met) {
-		ul_fail(&j->unmet, "the run ended without meeting --stop \"%s\": its best safe step %lld of %lld is kept", j->cfg.stop, (long long)w->best_step, (long long)j->run.steps);
+		ul_fail(&j->run.unmet, "the run ended without meeting --stop \"%s\": its best safe step %lld of %lld is kept", j->cfg.stop, (long long)w->best_step, (long long)j->run.steps);
 	} else if (!stops && w->unsafe > 0) {
-		ul_fail(&j->unmet, "the run left its bounds: its last safe step %lld of %lld is kept", (long long)w->best_step, (long long)j->run.steps);
+		ul_fail(&j->run.unmet, "the run left its bounds: its last safe step %lld of %lld is kept", (long long)w->best_step, (long long)j->run.steps);
 	}
 	return true;
 }

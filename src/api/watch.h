@@ -8,7 +8,7 @@
 
 bool ul_watch_parse(ul_job *j, ul_err *err); /* before any work: are these conditions? */
 bool ul_watch_begin(ul_job *j, ul_err *err); /* before the first step: the data are there, the start is measured */
-/* After the last step: back to the best safe one; j->unmet says what was not reached. False: no step was safe. */
+/* After the last step: back to the best safe one; j->run.unmet says what was not reached. False: no step was safe. */
 bool ul_watch_conclude(ul_job *j, ul_err *err);
 json_t *ul_watch_json(const ul_job *j); /* for run.json */
 void ul_watch_free(ul_watch *w); /* before the run's parameters go */

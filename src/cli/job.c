@@ -74,10 +74,10 @@ const ul_setting *ul_job_origin(ul_cli *c, const char *dir, size_t *n)
 /* A run that ended well, but not where it was asked to. */
 static int verdict(ul_cli *c, const ul_job *j)
 {
-	if (!j->unmet.msg[0]) {
+	if (!j->run.unmet.msg[0]) {
 		return UL_EXIT_DONE;
 	}
-	ul_fail(&c->err, "%s", j->unmet.msg);
+	ul_fail(&c->err, "%s", j->run.unmet.msg);
 	return UL_EXIT_VERDICT;
 }
 

@@ -286,6 +286,17 @@ static void judge(struct release *x)
 	}
 }
 
+/* A scorer that has died, or whatever else keeps the model from being asked, costs no iterate that was judged before. */
+static bool keep_earlier(struct release *x, int iteration, ul_err *err)
+{
+	const ul_progress *p = x->r->progress;
+	if (x->best_depth == x->floor || (p && p->stop && p->stop(p->ud)))
+		return false;
+	ul_fail(&x->r->unmet, "iteration %d could not be judged, and the best one before it is kept: %s", iteration, err->msg);
+	*err = (ul_err){0};
+	return true;
+}
+
 static bool iterations(struct release *x, ul_err *err)
 {
 	char text[200];
@@ -303,7 +314,7 @@ static bool iterations(struct release *x, ul_err *err)
 			continue;
 		}
 		if (!measure(x, i, err))
-			return false;
+			return keep_earlier(x, i, err);
 		judge(x);
 		snprintf(text, sizeof text, "iteration %d: λ %.3g, relevance %.3f, retain NLL %+.4f", i, lambda, x->relevance, x->utility - x->begun);
 		say(x->r, text);
@@ -324,7 +335,10 @@ static bool settle(struct release *x, ul_err *err)
 		ul_lora_detach(r->model);
 	if (depth == x->floor) {
 		ul_lora_config blank;
-		say(r, "no iteration within the budget revealed less than the model began with: the result changes nothing");
+		if (x->total > 0)
+			ul_fail(&r->unmet, "no iteration within the budget revealed less than the model began with: the result changes nothing");
+		else
+			ul_fail(&r->unmet, "no λ keeps the retain rows within --budget %g: nothing is subtracted, the result changes nothing", x->c->budget);
 		if (!ul_lora_parse(r->train.lora, &blank, &x->arena, err) || !ul_lora_attach(r->model, &blank, 0, err))
 			return false;
 	} else if (!ul_lora_fold(r->model, depth - x->floor, err)) {

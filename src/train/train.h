@@ -114,6 +114,7 @@ struct ul_run {
 	 * says, NAN where the source does not measure that. No row at all is no failure. NULL when the rows came from a file. */
 	bool (*renew)(ul_run *r, int round, double *relevance, ul_err *err);
 	double relevance; /* of the rows it began with, or NAN */
+	ul_err unmet; /* done, but not what was asked for: says what */
 	json_t *origin; /* what to start again from, kept beside the state; borrowed, or NULL */
 	FILE *journal;
 };

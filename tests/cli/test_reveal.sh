@@ -59,6 +59,34 @@ test_reveal__release_leaves_one_adapter() {
 	[ ! -e "$TMP/none" ] || fail "a run that could not begin left a folder"
 }
 
+# A budget that nothing can meet: the model as it was, one sentence, exit 3.
+test_reveal__no_budget() {
+	learn
+	exits 3 $U run "$TMP/m" --recipe reveal-release --scorer terms:ticket $FEW --iterations 1 --lambda 50 --line 1 --budget 0 --retain "$TMP/keep.jsonl" --lora r=4,alpha=8,target=all-linear \
+		--epochs 2 --lr 2e-3 -q -o "$TMP/run"
+	has "$(cat "$TMP/err")" "no λ keeps the retain rows within --budget 0"
+	same "$($U score "$TMP/run" --data "$TMP/keep.jsonl" --template plain)" "$($U score "$TMP/m" --data "$TMP/keep.jsonl" --template plain)"
+}
+
+# A scorer that dies, hangs or prints rubbish: one sentence, exit 1, and nothing left behind.
+test_reveal__bad_scorers() {
+	learn
+	ask="$U run $TMP/m --recipe reveal-release $FEW -q -o $TMP/x"
+	refuses "ended with status 3 after 0 answers" $ask --scorer "command:exit 3"
+	refuses "hello" $ask --scorer "command:while read l; do echo hello; done"
+	refuses "ended with status 4 after 5 answers" $ask --scorer "command:for i in 1 2 3 4 5; do read l; echo '{\"score\": 1}'; done; read l; exit 4"
+	[ ! -e "$TMP/x" ] || fail "a refused run left a folder"
+}
+
+# One that dies later costs only the iteration it cannot judge.
+test_reveal__scorer_dies_late() {
+	learn
+	exits 3 $U run "$TMP/m" --recipe reveal-release --scorer "command:n=0; while read l; do n=\$((n + 1)); [ \$n -lt 330 ] || exit 6; case \"\$l\" in *ticket*) echo '{\"score\": 1}';; *) echo '{\"score\": 0}';; esac; done" \
+		$FEW --iterations 6 --lambda 0.2 --line 1 --target 0 --budget 10 --retain "$TMP/keep.jsonl" --lora r=4,alpha=8,target=all-linear --epochs 1 --lr 2e-3 -q -o "$TMP/run"
+	has "$(cat "$TMP/err")" "the best one before it is kept: the scorer"
+	[ -f "$TMP/run/adapter/adapter_model.safetensors" ] || fail "nothing was kept"
+}
+
 test_reveal__scorers_are_listed() {
 	exits 0 $U scorers --names
 	for name in command regex terms entities similarity likelihood-ratio; do grep -qx -- "$name" "$TMP/out" || fail "no scorer $name"; done
