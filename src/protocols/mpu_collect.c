@@ -240,9 +240,10 @@ static bool turn_factors(outcome *o, int k, double w, ul_err *err)
 		if (!l)
 			continue;
 		size_t nb = (size_t)p->rows * (size_t)l->rank, na = (size_t)l->rank * (size_t)p->cols;
-		float *b = ul_malloc((nb + na) * sizeof *b), *a = b + nb;
+		float *b = ul_malloc((nb + na) * sizeof *b);
 		if (!b)
 			return ul_nomem(err, (nb + na) * sizeof *b);
+		float *a = b + nb;
 		ul_param_get_f32(l->b, b);
 		ul_param_get_f32(l->a, a);
 		ok = ul_mpu_apply_factors(&o->plan[k], p, l->rank, b, a, true, err);

@@ -58,30 +58,33 @@ INLINE void dots(const ul_gemm *g, int m, const float *w, float *to)
 		to[(size_t)i * UL_FEW_WIDE] = total(acc[i], x + (size_t)i * ldx, w, p, g->k);
 }
 
+INLINE const float *row_of_x(const ul_gemm *g, int i)
+{
+	return (const float *)g->a + (size_t)i * (size_t)g->lda;
+}
+
 /* m rows of x with `rows` rows of packed W, both constants, unpacked in registers; the sums run as above. k is a multiple of 32, of which a
  * turn takes as many as there are sums for. */
-#define PACKED_DOTS(type, bytes, read)                                                                                                                              \
-	case type:                                                                                                                                                  \
-		for (int p = 0; p < g->k; p += STEP, w += STEP / 32 * (bytes))                                                                                      \
-			_Pragma("GCC unroll 2") for (int c = 0; c < SUMS; c += PER)                                                                                 \
-			        _Pragma("GCC unroll 4") for (int j = 0; j < rows; j++)                                                                              \
-			{                                                                                                                                           \
-				const uint8_t *from = w + (size_t)j * step + c / PER * (bytes);                                                                     \
-				vf v[PER];                                                                                                                          \
-				if (c && p + c * VW >= g->k)                                                                                                        \
-					break;                                                                                                                      \
-				__builtin_prefetch(from + (rows > 1 ? ROWS_AHEAD * step : AHEAD));                                                                  \
-				read(from, v);                                                                                                                      \
-				_Pragma("GCC unroll 4") for (int i = 0; i < m; i++)                                                                                 \
-				        _Pragma("GCC unroll 4") for (int u = 0; u < PER; u++)                                                                       \
-				                acc[i * rows + j][c + u] = vf_fma(vf_load(x + (size_t)i * ldx + p + (c + u) * VW), v[u], acc[i * rows + j][c + u]); \
-			}                                                                                                                                           \
+#define PACKED_DOTS(type, bytes, read)                                                                                                                         \
+	case type:                                                                                                                                             \
+		for (int p = 0; p < g->k; p += STEP, w += STEP / 32 * (bytes))                                                                                 \
+			_Pragma("GCC unroll 2") for (int c = 0; c < SUMS; c += PER)                                                                            \
+			        _Pragma("GCC unroll 4") for (int j = 0; j < rows; j++)                                                                         \
+			{                                                                                                                                      \
+				const uint8_t *from = w + (size_t)j * step + c / PER * (bytes);                                                                \
+				vf v[PER];                                                                                                                     \
+				if (c && p + c * VW >= g->k)                                                                                                   \
+					break;                                                                                                                 \
+				__builtin_prefetch(from + (rows > 1 ? ROWS_AHEAD * step : AHEAD));                                                             \
+				read(from, v);                                                                                                                 \
+				_Pragma("GCC unroll 4") for (int i = 0; i < m; i++)                                                                            \
+				        _Pragma("GCC unroll 4") for (int u = 0; u < PER; u++)                                                                  \
+				                acc[i * rows + j][c + u] = vf_fma(vf_load(row_of_x(g, i) + p + (c + u) * VW), v[u], acc[i * rows + j][c + u]); \
+			}                                                                                                                                      \
 		break;
 
 INLINE bool packed_dots(const ul_gemm *g, int m, int rows, const uint8_t *w, size_t step, float *to)
 {
-	const float *x = g->a;
-	size_t ldx = (size_t)g->lda;
 	vf acc[FOURS][SUMS]; /* [m, rows] */
 
 	for (int i = 0; i < m * rows; i++)
@@ -94,7 +97,7 @@ INLINE bool packed_dots(const ul_gemm *g, int m, int rows, const uint8_t *w, siz
 	}
 	for (int i = 0; i < m; i++)
 		for (int j = 0; j < rows; j++)
-			to[(size_t)i * UL_FEW_WIDE + (size_t)j] = total(acc[i * rows + j], x + (size_t)i * ldx, NULL, 0, 0);
+			to[(size_t)i * UL_FEW_WIDE + (size_t)j] = total(acc[i * rows + j], row_of_x(g, i), NULL, 0, 0);
 	return true;
 }
 
