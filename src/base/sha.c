@@ -5,6 +5,7 @@
 
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct ul_sha {
 	EVP_MD_CTX *ctx;
@@ -71,8 +72,11 @@ bool ul_sha256_file(const char *path, char hex[65], ul_err *err)
 		ul_sha_add(s, m.data + at, m.len - at < PIECE ? m.len - at : PIECE);
 		ul_map_rest(&m);
 	}
-	ul_sha_end(s, hex);
-	if (ok)
-		ul_map_close(&m);
-	return ok;
+	char got[65];
+	ul_sha_end(s, got);
+	if (!ok)
+		return false;
+	memcpy(hex, got, sizeof got);
+	ul_map_close(&m);
+	return true;
 }

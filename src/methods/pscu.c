@@ -75,7 +75,10 @@ static bool never_known(ul_run *r, double *mean, ul_err *err)
 	}
 	ul_scores_release(&s);
 	*mean = n > 0 ? sum / n : 0;
-	return n > 0 || ul_fail(err, "--cap -1 takes its measure from invented retain rows, and there are none: --invent N makes them");
+	if (n == 0 && r->progress && r->progress->note) {
+		r->progress->note(r->progress->ud, "there are no invented retain rows to measure --cap -1 by (--invent N): nothing is capped");
+	}
+	return true;
 }
 
 static bool begin(ul_run *r, void *config, ul_err *err)
