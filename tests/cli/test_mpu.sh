@@ -339,7 +339,7 @@ test_mpu__attacks_say_what_they_find() {
 	chmod 600 "$TMP/key"
 	how="--forget $TMP/world/forget.jsonl --retain $TMP/world/retain.jsonl"
 	exits 0 $U mpu publish "$TMP/model" --secret "$TMP/secret" -o "$TMP/pub" --copies 2 --noise 0.1 --reparam paper --noise-key "$TMP/key" --quiet
-	exits 0 $U mpu client "$TMP/pub" --method npo $how --batch 8 --epochs 6 --lr 1e-3 --weight-decay 0 -o "$TMP/up" --quiet
+	exits 0 $U mpu client "$TMP/pub" --method npo $how --batch 8 --epochs 20 --lr 1e-3 --weight-decay 0 -o "$TMP/up" --quiet
 	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --data "$TMP/world/retain.jsonl" --update "$TMP/up" $how --holdout "$TMP/world/holdout.jsonl" --json
 	python3 - "$TMP/out" <<'P'
 import json, sys
