@@ -42,6 +42,7 @@ test_train__adapter_on_rows_of_ids() {
 # Redrawn in place, a line wider than the terminal would fill the screen.
 test_train__the_bar_fits_the_terminal() {
 	command -v script >/dev/null && command -v stty >/dev/null || skip "script is not here"
+	script -qec true /dev/null </dev/null >/dev/null 2>&1 || skip "no pseudo-terminal can be had here"
 	data
 	for cols in 24 40 60 120; do
 		LC_ALL=C script -qec "stty cols $cols; '$U' train $M --data '$TMP/ids.jsonl' --steps 20 -o '$TMP/t$cols'" /dev/null </dev/null >"$TMP/screen" || fail "the run failed"
