@@ -66,8 +66,8 @@ P
 # Copies of 16 bits are half the bytes; what that costs the noise is said, and the two ways still agree.
 test_mpu__copies_of_16_bits_say_what_they_cost() {
 	rows
-	exits 0 $U mpu simulate $M $C --noise-key "$TMP/noise" --copies 3 --noise 0.1 --dtype bf16 --no-noise-free -o "$TMP/sim"
-	exits 0 $U mpu publish $M --secret "$TMP/secret" --noise-key "$TMP/noise" -o "$TMP/pub" --copies 3 --noise 0.1 --dtype bf16
+	exits 0 $U mpu simulate $M $C --noise-key "$TMP/noise" --copies 3 --noise 0.02 --dtype bf16 --no-noise-free -o "$TMP/sim"
+	exits 0 $U mpu publish $M --secret "$TMP/secret" --noise-key "$TMP/noise" -o "$TMP/pub" --copies 3 --noise 0.02 --dtype bf16
 	has "$(cat "$TMP/err")" "of a copy's noise is left in the average of all copies"
 	exits 0 $U mpu client "$TMP/pub" $C -o "$TMP/up"
 	exits 0 $U mpu collect "$TMP/secret" "$TMP/up" -o "$TMP/final" --quiet
