@@ -138,6 +138,14 @@ static void test_cpu__products_avx512(void)
 	products_on("avx512");
 }
 
+static void test_cpu__products_avx512_emulated(void) /* slow: what is small takes one thread in any case */
+{
+	path("avx512-emulated");
+	ul_set_threads(3);
+	products(true);
+	packed();
+}
+
 static void test_cpu__products_avx2(void)
 {
 	products_on("avx2");
@@ -218,6 +226,12 @@ static void test_cpu__functions_avx512(void)
 	functions();
 }
 
+static void test_cpu__functions_avx512_emulated(void)
+{
+	path("avx512-emulated");
+	functions();
+}
+
 static void test_cpu__functions_avx2(void)
 {
 	path("avx2");
@@ -250,6 +264,12 @@ static void extremes(void)
 static void test_cpu__extremes_avx512(void)
 {
 	path("avx512");
+	extremes();
+}
+
+static void test_cpu__extremes_avx512_emulated(void)
+{
+	path("avx512-emulated");
 	extremes();
 }
 
@@ -301,6 +321,34 @@ static void test_cpu__kl_of_equal_logits_is_zero(void)
 }
 
 /* ---- the same bits ---- */
+
+/* What stands in for AVX-512 rounds as it does. */
+static void test_cpu__emulated_avx512_gives_the_bits_of_avx512(void)
+{
+	enum { N = 30011 };
+	const ul_kernels *k[] = {&ul_kernels_avx512, &ul_kernels_avx512_emulated};
+	float *x = ul_malloc(4 * N * sizeof *x), *y[] = {x + N, x + 2 * (size_t)N}, *work = ul_malloc(k[0]->gemm_work());
+	ul_err err = {0};
+
+	setenv("UNLEARN_KERNELS", "avx512", 1);
+	if (!ul_cpu_runs(&err))
+		SKIP("this processor does not run avx512");
+	NEED(x && work);
+	for (int i = 0; i < N; i++)
+		x[i] = (float)any("bits", (uint64_t)i) * 30;
+	for (int how = 0; how < 4; how++) {
+		for (int i = 0; i < 2; i++)
+			k[i]->gemm(&(ul_gemm){.ta = how & 1, .tb = how & 2, .m = 97, .n = 101, .k = 103, .lda = 103, .ldb = 103, .ldc = 101, .alpha = 0.75, .a = x, .b = x + 7, .c = y[i]}, work);
+		CHECK(!memcmp(y[0], y[1], 97 * 101 * sizeof *x));
+	}
+	for (int f = UL_SILU; f <= UL_RELU; f++) {
+		for (int i = 0; i < 2; i++)
+			k[i]->act(&(ul_span_args){.f = f, .y = y[i], .x = x}, 0, N);
+		CHECK(!memcmp(y[0], y[1], N * sizeof *x));
+	}
+	ul_free(x);
+	ul_free(work);
+}
 
 static void test_cpu__sums_do_not_depend_on_threads(void)
 {

@@ -109,6 +109,14 @@ static void test_ops__cpu_agrees_with_judge_three_threads(void)
 	against_judge("cpu", true);
 }
 
+/* Packing, edges and masks of 512-bit vectors, on any machine. */
+static void test_ops__avx512_emulated_agrees_with_judge(void)
+{
+	setenv("UNLEARN_KERNELS", "avx512-emulated", 1);
+	ul_set_threads(2);
+	against_judge("cpu", false);
+}
+
 static void same_bits(const char *backend)
 {
 	for (int i = 0; i < CASES; i++) {

@@ -75,6 +75,12 @@ static void test_families__llama(void)
 	own("llama");
 }
 
+static void test_families__llama_avx512_emulated(void)
+{
+	setenv("UNLEARN_KERNELS", "avx512-emulated", 1);
+	own("llama");
+}
+
 static void test_families__llama_bias(void)
 {
 	own("llama_bias");

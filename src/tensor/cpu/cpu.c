@@ -50,6 +50,7 @@ static const struct path {
         {"base", &ul_kernels_base, UL_PRODUCT_OWN},
         {"blas", NULL, UL_PRODUCT_BLAS},
         {"ref", &ul_kernels_base, UL_PRODUCT_REF},
+        {"avx512-emulated", &ul_kernels_avx512_emulated, UL_PRODUCT_OWN},
 };
 enum { PATHS = sizeof paths / sizeof *paths };
 
@@ -82,8 +83,8 @@ bool ul_cpu_runs(ul_err *err)
 	if (p)
 		return ul_fail(err, "UNLEARN_KERNELS is %s, which this processor does not run", name);
 	if (!strcmp(name, "amx"))
-		return ul_fail(err, "UNLEARN_KERNELS is amx, a path that this build has not: avx512, avx2, base, blas and ref exist");
-	return ul_fail(err, "UNLEARN_KERNELS is \"%.32s\", which is no path: avx512, avx2, base, blas and ref exist", name);
+		return ul_fail(err, "UNLEARN_KERNELS is amx, a path that this build has not: avx512, avx2, base, blas, ref and avx512-emulated exist");
+	return ul_fail(err, "UNLEARN_KERNELS is \"%.32s\", which is no path: avx512, avx2, base, blas, ref and avx512-emulated exist", name);
 }
 
 static void find_out(void)

@@ -98,6 +98,7 @@ typedef struct ul_rotate_pair {
 } ul_rotate_pair;
 
 extern const ul_kernels ul_kernels_avx512, ul_kernels_avx2, ul_kernels_base;
+extern const ul_kernels ul_kernels_avx512_emulated; /* for tests: never chosen by itself */
 
 /* What this machine runs best, found once; the environment variable UNLEARN_KERNELS forces a path for tests. */
 enum ul_product_path { UL_PRODUCT_OWN,

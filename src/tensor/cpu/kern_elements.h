@@ -106,7 +106,6 @@ static inline __attribute__((always_inline)) void give(float *p, vf v, size_t n)
 	default:                               \
 		loop(UL_RELU, a, lo, hi);      \
 	}
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE void act_loop(int f, const ul_span_args *a, size_t lo, size_t hi)
 {

@@ -97,25 +97,8 @@ static void transpose_8(float *to, size_t ldto, const float *from, size_t ldfrom
 {
 	int p = 0;
 
-	for (; p + 8 <= k; p += 8) {
-		__m256 r[8], s[8];
-		for (int j = 0; j < 8; j++)
-			r[j] = _mm256_loadu_ps(from + (size_t)j * ldfrom + p);
-		for (int j = 0; j < 8; j += 2) { /* pairs of rows: 0 1 2 3 | 4 5 6 7 becomes 00 11 and 22 33 */
-			s[j] = _mm256_unpacklo_ps(r[j], r[j + 1]);
-			s[j + 1] = _mm256_unpackhi_ps(r[j], r[j + 1]);
-		}
-		for (int j = 0; j < 8; j += 4) {
-			r[j] = _mm256_shuffle_ps(s[j], s[j + 2], 0x44);
-			r[j + 1] = _mm256_shuffle_ps(s[j], s[j + 2], 0xee);
-			r[j + 2] = _mm256_shuffle_ps(s[j + 1], s[j + 3], 0x44);
-			r[j + 3] = _mm256_shuffle_ps(s[j + 1], s[j + 3], 0xee);
-		}
-		for (int j = 0; j < 4; j++) {
-			_mm256_storeu_ps(to + (size_t)(p + j) * ldto, _mm256_permute2f128_ps(r[j], r[j + 4], 0x20));
-			_mm256_storeu_ps(to + (size_t)(p + j + 4) * ldto, _mm256_permute2f128_ps(r[j], r[j + 4], 0x31));
-		}
-	}
+	for (; p + 8 <= k; p += 8)
+		vf_transpose_8(to + (size_t)p * ldto, ldto, from + p, ldfrom);
 	for (; p < k; p++)
 		for (int j = 0; j < 8; j++)
 			to[(size_t)p * ldto + (size_t)j] = from[(size_t)j * ldfrom + (size_t)p];
