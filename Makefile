@@ -88,7 +88,7 @@ $(B)/test/test.o: tests/test.c tests/test.h src/base/base.h Makefile
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	$(Q)$(CC) $(TESTFLAGS) -MMD -MP -c -o $@ $<
-$(B)/test/unit/test_net $(B)/test/unit/test_net_hostile $(B)/test/unit/test_net_line: LDLIBS := $(NETLIB) $(LDLIBS)
+$(B)/test/unit/test_net $(B)/test/unit/test_net_hostile $(B)/test/unit/test_net_line $(B)/test/unit/test_net_slow: LDLIBS := $(NETLIB) $(LDLIBS)
 $(TEST_BIN): $(B)/test/%: $(B)/test/%.run.c tests/%.c $(B)/test/test.o $(B)/net.a $(B)/libunlearn.a
 	@rm -f $@
 	@echo "  test  $@"
@@ -234,5 +234,5 @@ reproduce-dfsu: $(B)/unlearn
 reproduce-by-name: $(B)/unlearn
 	@tools/reproduce-by-name $(B)
 reproduce-mpu: $(B)/unlearn
-	@tools/reproduce-mpu $(B)
+	@tools/reproduce-mpu $(B) $(MODEL)
 .PHONY: all clean docs demo phenomena reproduce-reveal test install uninstall check check-layers check-format check-tidy check-cppcheck check-docs tidy-all fuzz interop bench reproduce-dfsu reproduce-by-name reproduce-mpu

@@ -60,7 +60,7 @@ ul_mpu_server *ul_mpu_server_load(const char *dir, ul_err *err);
 /* ---- both in one process ---- */
 
 typedef struct ul_mpu_sim_config {
-	const char *holdout, *general, *neighbours, *oracle, *only;
+	const char *holdout, *general, *neighbours, *oracle, *only, *against;
 	int level;
 	bool noise_free;
 } ul_mpu_sim_config;

@@ -20,6 +20,7 @@
 
 const ul_opt ul_mpu_sim_opts[] = {
         {"noise-free", UL_OPT_BOOL, AT(noise_free), "yes", 0, 0, NULL, "run without copies too, and compare", NULL},
+        {"against", UL_OPT_TEXT, AT(against), NULL, 0, 0, NULL, "an earlier simulation of the same model and settings, whose noise-free run is compared with instead of another", "DIR"},
         {"holdout", UL_OPT_TEXT, AT(holdout), NULL, 0, 0, NULL, "for the comparison: rows that were never trained on", "F"},
         {"general", UL_OPT_TEXT, AT(general), NULL, 0, 0, NULL, "for the comparison: text that has nothing to do with the request", "F"},
         {"neighbours", UL_OPT_TEXT, AT(neighbours), NULL, 0, 0, NULL, "for the comparison: rows like the forgotten ones that should stay", "F"},
@@ -39,21 +40,88 @@ static double now(void)
 /* ---- the rounds ---- */
 
 typedef struct outcome {
-	ul_model *model; /* after the last round */
+	ul_model *model; /* after the last round, or NULL: its scores come from an earlier simulation */
 	json_t *scores; /* or NULL */
 	json_t *rounding; /* of the copies, or NULL */
 	double wall, train, processor, training; /* seconds: on the clock, and of the processor */
 	int64_t steps, tokens;
+	bool merged; /* the start had an adapter */
 } outcome;
 
-static ul_model *open_start(const ul_mpu_sim *s, ul_err *err)
+static ul_model *open_start(const ul_mpu_sim *s, bool *merged, ul_err *err)
 {
 	ul_model *m = ul_model_open(s->model, s->adapter, err);
+	*merged = m && m->adapter;
 	if (m && ((m->adapter && !ul_lora_merge(m, 1, err)) || !ul_model_hash(m, err))) {
 		ul_model_free(m);
 		return NULL;
 	}
 	return m;
+}
+
+static json_t *input(const char *role, const char *path)
+{
+	char hex[65] = "";
+	return ul_sha256_file(path, hex, NULL) ? json_pack("{s:s, s:s, s:s}", "role", role, "path", path, "sha256", hex) : NULL;
+}
+
+/* Settings of the client, as they were given. */
+static json_t *client(const ul_mpu_sim *s)
+{
+	json_t *run = json_object();
+	for (size_t i = 0; i < s->job.settings; i++)
+		json_object_set_new(run, s->job.setting[i].key, json_string(s->job.setting[i].value));
+	return run;
+}
+
+static json_t *inputs(const ul_mpu_sim *s)
+{
+	const char *const role[] = {"forget", "retain", "eval", "subjects"}, *const own[] = {s->sim->holdout, s->sim->general, s->sim->neighbours};
+	const char *const own_role[] = {"holdout", "general", "neighbours"};
+	json_t *all = json_array();
+	for (size_t i = 0; i < sizeof role / sizeof *role; i++) {
+		const char *path = ul_settings_get(s->job.setting, s->job.settings, role[i]);
+		if (path && ul_file_exists(path))
+			json_array_append_new(all, input(role[i], path));
+	}
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		if (own[i] && ul_file_exists(own[i]))
+			json_array_append_new(all, input(own_role[i], own[i]));
+	return all;
+}
+
+/* Everything that the noise-free run and its scores depend on. */
+static json_t *terms(const ul_mpu_sim *s, const outcome *mpu)
+{
+	ul_mpu_sim_config compared = *s->sim;
+	compared.noise_free = true;
+	compared.against = NULL;
+	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o, s:o}", "version", UL_VERSION, "base_sha256", mpu->model->sha256, "method", s->job.method, "rounds",
+	        (json_int_t)s->server->rounds, "server_lr", s->server->server_lr, "seed", (json_int_t)s->seed, "run", client(s), "compared", ul_opts_json(ul_mpu_sim_opts, &compared), "inputs",
+	        inputs(s));
+}
+
+/* The noise-free scores of an earlier simulation, which had the same terms. */
+static bool recall(const ul_mpu_sim *s, const outcome *mpu, outcome *plain, ul_err *err)
+{
+	const char *dir = s->sim->against, *name, *other = NULL;
+	ul_arena a = {0};
+	json_t *want = terms(s, mpu), *run = NULL, *v;
+	const char *run_path = ul_path_join(&a, dir, "run.json"), *scores = ul_path_join(&a, dir, "scores-noise-free.json");
+	bool ok = (want && run_path && scores) || ul_nomem(err, 256);
+	ok = ok && (!mpu->merged || ul_fail(err, "--against needs a model without an adapter: `unlearn export --merge` makes one of both"));
+	ok = ok && (run = ul_json_file(run_path, 1 << 20, err)) && (plain->scores = ul_json_file(scores, 1 << 24, err));
+	if (ok)
+		json_object_foreach(want, name, v) if (!other && !json_equal(v, json_object_get(json_object_get(run, "terms"), name)))
+		        other = name;
+	if (other) {
+		ok = ul_fail(err, "the simulation in %s differs from this one in its \"%s\": its noise-free run is not the one to compare with", dir, other);
+		ul_hint(err, "without --against that run is made here");
+	}
+	json_decref(want);
+	json_decref(run);
+	ul_arena_release(&a);
+	return ok;
 }
 
 static bool rounds(const ul_mpu_sim *s, ul_mpu *m, outcome *o, ul_mpu_job *job, ul_err *err)
@@ -86,11 +154,13 @@ static bool draw_key(const char *file, ul_mpu_key *key, ul_err *err)
 	return true;
 }
 
-static bool with_copies(ul_mpu_sim *s, outcome *o, ul_mpu_how *how, ul_err *err)
+/* plain: its scores, where an earlier simulation has them. */
+static bool with_copies(ul_mpu_sim *s, outcome *o, outcome *plain, ul_mpu_how *how, ul_err *err)
 {
-	ul_mpu m = {.theta = o->model = open_start(s, err), .progress = s->progress};
+	ul_mpu m = {.theta = o->model = open_start(s, &o->merged, err), .progress = s->progress};
+	m.keep = !ul_settings_get(s->job.setting, s->job.settings, "lora"); /* an adapter is its own difference */
 	ul_model *base = NULL;
-	bool sgd = false, ok = m.theta && ul_mpu_job_check(&s->job, m.theta, &sgd, err);
+	bool sgd = false, ok = m.theta && (!s->sim->against || recall(s, o, plain, err)) && ul_mpu_job_check(&s->job, m.theta, &sgd, err);
 	if (ok && s->server->base)
 		ok = (m.base = base = ul_model_open(s->server->base, NULL, err)) != NULL;
 	m.how = *how = ul_mpu_how_of(s->server, sgd);
@@ -104,7 +174,8 @@ static bool with_copies(ul_mpu_sim *s, outcome *o, ul_mpu_how *how, ul_err *err)
 
 static bool without(const ul_mpu_sim *s, outcome *o, ul_err *err)
 {
-	ul_mpu m = {.theta = o->model = open_start(s, err), .how = {.copies = 1, .rounds = (int)s->server->rounds, .server_lr = s->server->server_lr, .exact = true}};
+	ul_mpu m = {.theta = o->model = open_start(s, &o->merged, err), .how = {.copies = 1, .rounds = (int)s->server->rounds, .server_lr = s->server->server_lr, .exact = true}};
+	m.keep = !ul_settings_get(s->job.setting, s->job.settings, "lora");
 	ul_mpu_job job = {.method = s->job.method, .setting = s->job.setting, .settings = s->job.settings, .progress = s->progress};
 	bool ok = m.theta && rounds(s, &m, o, &job, err);
 	ul_mpu_release(&m);
@@ -168,32 +239,19 @@ static json_t *compare(const outcome *mpu, const outcome *plain)
 
 /* ---- the folder ---- */
 
-static json_t *input(const char *role, const char *path)
-{
-	char hex[65] = "";
-	return ul_sha256_file(path, hex, NULL) ? json_pack("{s:s, s:s, s:s}", "role", role, "path", path, "sha256", hex) : NULL;
-}
-
 static json_t *record(const ul_mpu_sim *s, const ul_mpu_how *how, const outcome *mpu, const outcome *plain)
 {
 	static const char *const reparam[] = {"none", "paper", "full"};
 	json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "schema", 1, "program", "unlearn", "version", UL_VERSION, "verb", "mpu simulate", "result", "model", "method", s->job.method);
-	json_t *settings = ul_opts_json(ul_mpu_opts, s->server), *run = json_object(), *inputs = json_array();
+	json_t *settings = ul_opts_json(ul_mpu_opts, s->server);
 	json_object_set_new(o, "base", json_string(s->model));
 	json_object_set_new(o, "base_sha256", json_string(mpu->model->sha256));
-	for (size_t i = 0; i < s->job.settings; i++)
-		json_object_set_new(run, s->job.setting[i].key, json_string(s->job.setting[i].value));
 	json_object_set_new(settings, "exact", json_boolean(how->exact));
 	json_object_set_new(settings, "reparam", json_string(reparam[how->reparam]));
-	json_object_set_new(settings, "run", run);
+	json_object_set_new(settings, "run", client(s));
 	json_object_set_new(o, "settings", settings);
-	const char *const role[] = {"forget", "retain", "eval", "subjects"};
-	for (size_t i = 0; i < sizeof role / sizeof *role; i++) {
-		const char *path = ul_settings_get(s->job.setting, s->job.settings, role[i]);
-		if (path && ul_file_exists(path))
-			json_array_append_new(inputs, input(role[i], path));
-	}
-	json_object_set_new(o, "inputs", inputs);
+	json_object_set_new(o, "inputs", inputs(s));
+	json_object_set_new(o, "terms", terms(s, mpu));
 	json_object_set(o, "rounding", mpu->rounding);
 	json_object_set_new(o, "seed", json_integer((json_int_t)s->seed));
 	json_object_set_new(o, "machine", ul_machine());
@@ -244,8 +302,8 @@ bool ul_mpu_sim_run(ul_mpu_sim *s, json_t **table, ul_err *err)
 	bool compares = s->sim->noise_free && ul_settings_get(s->job.setting, s->job.settings, "forget");
 	*table = NULL;
 	bool ok = ul_stage_check(s->output, s->force, err) && ul_output_apart(s->output, "model", s->model, err);
-	ok = ok && with_copies(s, &mpu, &how, err) && (!s->sim->noise_free || without(s, &plain, err));
-	ok = ok && (!compares || (examine(s, &mpu, err) && examine(s, &plain, err)));
+	ok = ok && with_copies(s, &mpu, &plain, &how, err) && (!s->sim->noise_free || s->sim->against || without(s, &plain, err));
+	ok = ok && (!compares || (examine(s, &mpu, err) && (plain.scores || examine(s, &plain, err))));
 	if (ok)
 		*table = compares ? compare(&mpu, &plain) : json_object();
 	ok = ok && (*table || ul_nomem(err, 64)) && save(s, &how, &mpu, &plain, *table, err);

@@ -193,5 +193,8 @@ bool ul_model_write(ul_model *m, const char *dir, int dtype, ul_err *err); /* in
 /* The same with other weights, made one parameter at a time: fill puts what parameter i should be into room [rows, cols]. */
 typedef bool (*ul_param_fill)(void *ud, int i, float *room, ul_err *err);
 bool ul_model_write_as(const ul_model *m, const char *dir, int dtype, ul_param_fill fill, void *ud, ul_err *err);
+/* Several models side by side, to dir[n]: fill makes parameter i of model k, and is asked for all models before the next parameter. */
+typedef bool (*ul_params_fill)(void *ud, int k, int i, float *room, ul_err *err);
+bool ul_model_write_many(const ul_model *m, const char *const *dir, int n, int dtype, ul_params_fill fill, void *ud, ul_err *err);
 
 #endif

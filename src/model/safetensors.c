@@ -311,27 +311,46 @@ static bool write_tensor(ul_sink *s, const ul_st_out *t, enum ul_dtype dtype, do
 	return true;
 }
 
-bool ul_safetensors_stream(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_st_fill fill, void *ud, ul_err *err)
+static bool next_tensor(ul_sink *s, const ul_st_out *t, enum ul_dtype dtype, double *scratch, ul_err *err)
+{
+	size_t bytes = count(t) * sizeof(float);
+	if (!t->be && t->as == UL_F32 && !t->transpose && dtype == UL_F32) /* is already what it should be */
+		return ul_sink_write(s, t->data, bytes, err);
+	return write_tensor(s, t, dtype, scratch, err);
+}
+
+static bool all_tensors(ul_sink *const *s, const ul_st_many *f, const ul_st_out *t, int n, enum ul_dtype dtype, float *room, double *scratch, ul_err *err)
+{
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < f->files; k++) {
+			ul_st_out one = t[i];
+			if (f->fill) {
+				one.be = NULL;
+				one.data = room;
+				one.as = UL_F32; /* whatever the model's own numbers are packed as */
+			}
+			if ((f->fill && !f->fill(f->ud, k, i, room, err)) || !next_tensor(s[k], &one, dtype, scratch, err))
+				return false;
+		}
+	return true;
+}
+
+bool ul_safetensors_many(const ul_st_many *f, const ul_st_out *t, int n, enum ul_dtype dtype, ul_err *err)
 {
 	size_t most = 1;
-	for (int i = 0; fill && i < n; i++)
+	for (int i = 0; f->fill && i < n; i++)
 		most = count(&t[i]) > most ? count(&t[i]) : most;
 	double *scratch = ul_malloc(CHUNK * (sizeof(double) + 2 * sizeof(float)));
-	float *room = scratch ? ul_malloc(most * sizeof *room) : NULL;
-	ul_sink *s = room ? ul_sink_open(path, err) : (ul_nomem(err, most * sizeof *room), NULL);
-	bool ok = s && write_header(s, t, n, dtype, err);
-	for (int i = 0; ok && i < n; i++) {
-		ul_st_out one = t[i];
-		if (fill) {
-			one.be = NULL;
-			one.data = room;
-			one.as = UL_F32; /* whatever the model's own numbers are packed as */
-			ok = fill(ud, i, room, err);
-		}
-		ok = ok && write_tensor(s, &one, dtype, scratch, err);
-	}
-	if (s)
-		ok = ul_sink_close(s, err) && ok;
+	float *room = ul_malloc(most * sizeof *room);
+	ul_sink **s = ul_calloc((size_t)f->files, sizeof *s);
+	bool ok = (scratch && room && s) || ul_nomem(err, most * sizeof *room);
+	for (int k = 0; ok && k < f->files; k++)
+		ok = (s[k] = ul_sink_open(f->path[k], err)) != NULL && write_header(s[k], t, n, dtype, err);
+	ok = ok && all_tensors(s, f, t, n, dtype, room, scratch, err);
+	for (int k = 0; s && k < f->files; k++)
+		if (s[k])
+			ok = ul_sink_close(s[k], err) && ok;
+	ul_free(s);
 	ul_free(room);
 	ul_free(scratch);
 	return ok;
@@ -339,5 +358,5 @@ bool ul_safetensors_stream(const char *path, const ul_st_out *t, int n, enum ul_
 
 bool ul_safetensors_write(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_err *err)
 {
-	return ul_safetensors_stream(path, t, n, dtype, NULL, NULL, err);
+	return ul_safetensors_many(&(ul_st_many){.path = &path, .files = 1}, t, n, dtype, err);
 }

@@ -23,9 +23,14 @@ typedef struct ul_st_out { /* one tensor to write */
 } ul_st_out;
 /* F32, F16, BF16 or F64, in the order given, streamed. */
 bool ul_safetensors_write(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_err *err);
-/* The same with tensors that are made one at a time, just before each is written: `fill` puts tensor i into room, in the order of
- * memory. t[i].data and .be are not looked at. */
-typedef bool (*ul_st_fill)(void *ud, int i, float *room, ul_err *err);
-bool ul_safetensors_stream(const char *path, const ul_st_out *t, int n, enum ul_dtype dtype, ul_st_fill fill, void *ud, ul_err *err);
+/* The same tensors to several files at once, made one at a time, just before each is written: `fill` puts tensor i of file k into room,
+ * in the order of memory; it is asked for all files of a tensor before the next. t[i].data and .be are not looked at then. */
+typedef struct ul_st_many {
+	const char *const *path; /* [files] */
+	int files;
+	bool (*fill)(void *ud, int k, int i, float *room, ul_err *err); /* NULL: t[i].data goes to each */
+	void *ud;
+} ul_st_many;
+bool ul_safetensors_many(const ul_st_many *f, const ul_st_out *t, int n, enum ul_dtype dtype, ul_err *err);
 
 #endif

@@ -28,7 +28,7 @@ static json_t *config_to_save(const ul_model *m, int dtype)
 	return config;
 }
 
-static bool write_weights(const ul_model *m, const char *path, int dtype, ul_param_fill fill, void *ud, ul_err *err)
+static bool write_weights(const ul_model *m, const ul_st_many *f, int dtype, ul_err *err)
 {
 	ul_st_out *out = ul_calloc((size_t)m->params, sizeof *out);
 	if (!out)
@@ -48,23 +48,51 @@ static bool write_weights(const ul_model *m, const char *path, int dtype, ul_par
 			out[i].shape[1] = p->rows;
 		}
 	}
-	bool ok = ul_safetensors_stream(path, out, m->params, saves[dtype].dtype, fill, ud, err);
+	bool ok = ul_safetensors_many(f, out, m->params, saves[dtype].dtype, err);
 	ul_free(out);
 	return ok;
 }
 
-bool ul_model_write_as(const ul_model *m, const char *dir, int dtype, ul_param_fill fill, void *ud, ul_err *err)
+/* All but the weights. */
+static bool write_rest(const ul_model *m, const char *dir, int dtype, ul_err *err)
+{
+	ul_arena a = {0};
+	char *path = ul_path_join(&a, dir, "config.json");
+	json_t *config = config_to_save(m, dtype);
+	bool ok = ((path && config) || ul_nomem(err, 64)) && ul_json_write(path, config, err) && (!m->tok || ul_tok_save(m->tok, dir, err));
+	json_decref(config);
+	ul_arena_release(&a);
+	return ok;
+}
+
+bool ul_model_write_many(const ul_model *m, const char *const *dir, int n, int dtype, ul_params_fill fill, void *ud, ul_err *err)
 {
 	if (m->adapter)
 		return ul_fail(err, "the model carries an adapter: merge it, or write the adapter instead");
 	ul_arena a = {0};
-	char *config_path = ul_path_join(&a, dir, "config.json"), *weights = ul_path_join(&a, dir, "model.safetensors");
-	json_t *config = config_to_save(m, dtype);
-	bool ok = (config_path && weights && config) || ul_nomem(err, 64);
-	ok = ok && ul_json_write(config_path, config, err) && write_weights(m, weights, dtype, fill, ud, err) && (!m->tok || ul_tok_save(m->tok, dir, err));
-	json_decref(config);
+	const char **path = ul_alloc(&a, (size_t)n * sizeof *path);
+	bool ok = path || ul_nomem(err, (size_t)n * sizeof *path);
+	for (int k = 0; ok && k < n; k++)
+		ok = ((path[k] = ul_path_join(&a, dir[k], "model.safetensors")) || ul_nomem(err, 64)) && write_rest(m, dir[k], dtype, err);
+	ok = ok && write_weights(m, &(ul_st_many){path, n, fill, ud}, dtype, err);
 	ul_arena_release(&a);
 	return ok;
+}
+
+typedef struct one_fill {
+	ul_param_fill fill;
+	void *ud;
+} one_fill;
+
+static bool fill_one(void *ud, int k, int i, float *room, ul_err *err)
+{
+	const one_fill *f = ud;
+	return f->fill(f->ud, i, room, err);
+}
+
+bool ul_model_write_as(const ul_model *m, const char *dir, int dtype, ul_param_fill fill, void *ud, ul_err *err)
+{
+	return ul_model_write_many(m, &dir, 1, dtype, fill ? fill_one : NULL, &(one_fill){fill, ud}, err);
 }
 
 bool ul_model_write(ul_model *m, const char *dir, int dtype, ul_err *err)

@@ -27,12 +27,13 @@ bool ul_mpu_normals(const ul_mpu_key *key, int round, const char *tensor, int co
 /* The same stream as words, for drawing transforms. */
 bool ul_mpu_words(const ul_mpu_key *key, int round, const char *purpose, int copy, uint32_t *out, size_t n, ul_err *err);
 
-/* Zero-sum noise of one copy: ε_k = α_k √(m/(m-1)) (z_k - z̄) σ, so that Σ ε_k / α_k = 0. Draws all m normals of each element. */
+/* Zero-sum noise: ε_k = α_k √(m/(m-1)) (z_k - z̄) σ, so that Σ ε_k / α_k = 0. Of elements first … first+n-1 it is added to out[k] [n],
+ * for each copy k < m that is wanted (out[k] not NULL). The m normals of an element are drawn once for all copies that are asked for together. */
 typedef struct ul_mpu_copies {
 	int m;
 	const double *alpha; /* [m]; default 1 + k/(m-1) */
 } ul_mpu_copies;
-bool ul_mpu_noise(const ul_mpu_key *key, int round, const char *tensor, const ul_mpu_copies *c, int copy, double sigma, size_t first, float *out, size_t n, ul_err *err);
+bool ul_mpu_add_noise(const ul_mpu_key *key, int round, const char *tensor, const ul_mpu_copies *c, double sigma, size_t first, float *const *out, size_t n, ul_err *err);
 
 /* ---- transforms that keep the function ---- */
 
@@ -90,6 +91,7 @@ typedef struct ul_mpu {
 	ul_model *theta; /* the secret weights; a step changes them */
 	const ul_model *base; /* public, or NULL */
 	int round; /* from 1 on */
+	bool keep; /* hold what was published while the client works on it, as it does itself: another copy in memory, instead of drawing it again */
 	double *alpha; /* [copies] */
 	double *sigma; /* [layers] */
 	const ul_progress *progress;
@@ -116,6 +118,8 @@ bool ul_mpu_precision_of(const ul_mpu *m, ul_mpu_precision *out, ul_err *err); /
 void ul_mpu_round_to(enum ul_dtype t, float *x, size_t n); /* F32, F16, BF16 */
 /* Parameter i of θ as copy k is given it: T(θ + ε_k), float32 [rows, cols], rounded to the copies' dtype. */
 bool ul_mpu_perturb(const ul_mpu *m, const ul_mpu_plan *plan, int k, int i, float *out, ul_err *err);
+/* The same of all copies at once: plan[copies], out[copies]. */
+bool ul_mpu_perturb_all(const ul_mpu *m, const ul_mpu_plan *plan, int i, float *const *out, ul_err *err);
 /* What came back for a copy, one parameter at a time: from memory, from files. */
 typedef struct ul_mpu_delta {
 	float *full; /* the difference [rows, cols], or NULL */

@@ -103,8 +103,9 @@ static bool turn_planes(const ul_mpu_plan *p, const draw *d, const char *what, u
 		double cs = p->exact ? quarter[w[i] >> 30][0] : cos(angle);
 		double sn = p->exact ? quarter[w[i] >> 30][1] : sin(angle);
 		int a = at + i, b = at + i + half;
-		t->src[0][a] = a, t->src[1][a] = b, t->c[0][a] = cs, t->c[1][a] = sn;
-		t->src[0][b] = b, t->src[1][b] = a, t->c[0][b] = cs, t->c[1][b] = -sn;
+		bool swap = p->exact && cs == 0; /* one source, not two with a zero */
+		t->src[swap][a] = a, t->src[!swap][a] = b, t->c[swap][a] = cs, t->c[!swap][a] = sn;
+		t->src[swap][b] = b, t->src[!swap][b] = a, t->c[swap][b] = cs, t->c[!swap][b] = -sn;
 	}
 	for (int i = 0; i < rest; i++) {
 		int a = at + rot + i;
@@ -381,9 +382,64 @@ static void turn_rows(const ul_turns *t, int cols, bool back, float *w, float *y
 	memcpy(w, y, (size_t)t->n * cols * sizeof *w);
 }
 
+/* ---- signed permutations, of which exact mode has nothing else: one pass over rows and columns ---- */
+
+static bool is_permutation(const ul_turns *t)
+{
+	for (int i = 0; t && i < t->n; i++)
+		if (t->c[1][i] != 0 || fabs(t->c[0][i]) != 1)
+			return false;
+	return true;
+}
+
+typedef struct gather { /* y[i] = sign[i] x[src[i]] */
+	int *src;
+	float *sign;
+} gather;
+
+/* Of t or its inverse; in room for n of both, where it is not the identity. */
+static gather gather_of(const ul_turns *t, bool magnitude, bool back, int *src, float *sign)
+{
+	for (int i = 0; t && i < t->n; i++) {
+		int from = back ? i : t->src[0][i], to = back ? t->src[0][i] : i;
+		src[to] = from;
+		sign[to] = magnitude ? 1 : (float)t->c[0][i];
+	}
+	return t ? (gather){src, sign} : (gather){0};
+}
+
+static bool permute(sides s, int rows, int cols, bool back, float *w, ul_err *err)
+{
+	size_t n = (s.rows ? (size_t)rows : 1) * (size_t)cols, room = (size_t)rows + (size_t)cols;
+	float *y = ul_malloc(n * sizeof *y + room * (sizeof(int) + sizeof(float)));
+	if (!y)
+		return ul_nomem(err, n * sizeof *y + room * (sizeof(int) + sizeof(float)));
+	float *sign = y + n;
+	int *src = (int *)(sign + room);
+	gather r = gather_of(s.rows, s.magnitude, back, src + cols, sign + cols), c = gather_of(s.cols, s.magnitude, back, src, sign);
+	for (int i = 0; i < rows; i++) {
+		const float *from = w + (size_t)(r.src ? r.src[i] : i) * cols;
+		float *to = y + (r.src ? (size_t)i * cols : 0), own = r.src ? r.sign[i] : 1;
+		for (int j = 0; c.src && j < cols; j++)
+			to[j] = own * c.sign[j] * from[c.src[j]];
+		for (int j = 0; !c.src && j < cols; j++)
+			to[j] = own * from[j];
+		if (!r.src)
+			memcpy(w + (size_t)i * cols, to, (size_t)cols * sizeof *w);
+	}
+	if (r.src)
+		memcpy(w, y, n * sizeof *y);
+	ul_free(y);
+	return true;
+}
+
 static bool apply(sides s, int rows, int cols, bool back, float *w, ul_err *err)
 {
 	size_t n = (s.rows ? (size_t)rows : 1) * (size_t)cols;
+	if (!s.rows && !s.cols)
+		return true;
+	if (is_permutation(s.rows) && is_permutation(s.cols))
+		return permute(s, rows, cols, back, w, err);
 	float *y = ul_calloc(n, sizeof *y);
 	if (!y)
 		return ul_nomem(err, n * sizeof *y);
@@ -409,50 +465,4 @@ bool ul_mpu_apply_factors(const ul_mpu_plan *p, const ul_param *param, int rank,
 		return true;
 	sides s = sides_of(p, param);
 	return apply((sides){.rows = s.rows}, param->rows, rank, back, b, err) && apply((sides){.cols = s.cols}, rank, param->cols, back, a, err);
-}
-
-/* ---- sigma ---- */
-
-int ul_mpu_layer_of(const ul_model *m, const ul_param *p)
-{
-	for (int i = 0; i < m->cfg.layers; i++) {
-		ul_param *const *slot = (ul_param *const *)&m->layer[i];
-		for (size_t j = 0; j < sizeof(ul_layer) / sizeof *slot; j++)
-			if (slot[j] == p)
-				return i;
-	}
-	return -1;
-}
-
-bool ul_mpu_sigma(const ul_model *m, const ul_model *base, double kappa, double *sigma, ul_err *err)
-{
-	for (int i = 0; i < m->cfg.layers; i++) {
-		double sum = 0;
-		size_t count = 0;
-		for (int j = 0; j < m->params; j++) {
-			const ul_param *w = m->param[j], *b = base ? ul_model_param(base, w->name) : NULL;
-			if (ul_mpu_layer_of(m, w) != i)
-				continue;
-			if (base && (!b || b->rows != w->rows || b->cols != w->cols))
-				return ul_fail(err, "the base has no tensor %s of shape [%d, %d]", w->name, w->rows, w->cols);
-			size_t n = (size_t)w->rows * (size_t)w->cols;
-			float *x = ul_malloc(n * 2 * sizeof *x);
-			if (!x)
-				return ul_nomem(err, n * 2 * sizeof *x);
-			ul_param_get_f32(w, x);
-			if (b)
-				ul_param_get_f32(b, x + n);
-			for (size_t e = 0; e < n; e++) {
-				double diff = (double)x[e] - (b ? x[n + e] : 0);
-				sum += diff * diff;
-			}
-			count += n;
-			ul_free(x);
-			ul_model_rest(m);
-			if (base)
-				ul_model_rest(base);
-		}
-		sigma[i] = count ? kappa * sqrt(sum / (double)count) : 0;
-	}
-	return true;
 }

@@ -9,12 +9,16 @@
 #include "protocols/mpu.h"
 
 #include <math.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 
 enum { BLOCK = 64,
 	PER_BLOCK = 16, /* bytes of a ChaCha20 block, and normals made from it */
 	BLOCKS = 64 }; /* at a time */
+
+/* Inlined into each of the loops below, so that each is compiled for its own instructions. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 static bool subkey(const ul_mpu_key *key, int round, const char *tensor, int copy, unsigned char out[32])
 {
@@ -26,35 +30,45 @@ static bool subkey(const ul_mpu_key *key, int round, const char *tensor, int cop
 	return ok;
 }
 
-/* `blocks` key-stream blocks from `first_block` on. */
-static bool stream(const unsigned char key[32], size_t first_block, unsigned char *out, size_t blocks)
+/* The key stream of one address, from `first_block` on; read on in pieces. NULL: the library failed. */
+static EVP_CIPHER_CTX *stream_open(const ul_mpu_key *key, int round, const char *tensor, int copy, size_t first_block)
 {
-	unsigned char iv[16] = {0}; /* OpenSSL: 64-bit little-endian block counter, then the nonce */
+	unsigned char k[32], iv[16] = {0}; /* OpenSSL: 64-bit little-endian block counter, then the nonce */
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
 	for (int i = 0; i < 8; i++)
 		iv[i] = (unsigned char)((uint64_t)first_block >> (8 * i));
-	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-	int n = 0;
-	memset(out, 0, blocks * BLOCK);
-	bool ok = c && EVP_EncryptInit_ex(c, EVP_chacha20(), NULL, key, iv) && EVP_EncryptUpdate(c, out, &n, out, (int)(blocks * BLOCK));
-	EVP_CIPHER_CTX_free(c);
-	return ok;
+	bool ok = c && subkey(key, round, tensor, copy, k) && EVP_EncryptInit_ex(c, EVP_chacha20(), NULL, k, iv);
+	OPENSSL_cleanse(k, sizeof k);
+	if (!ok) {
+		EVP_CIPHER_CTX_free(c);
+		return NULL;
+	}
+	return c;
 }
 
-static uint32_t word(const unsigned char *p)
+static bool stream_read(EVP_CIPHER_CTX *c, unsigned char *out, size_t blocks)
+{
+	static const unsigned char zeros[BLOCKS * BLOCK];
+	int n = 0;
+	UL_ASSERT(blocks <= BLOCKS, "%zu", blocks);
+	return EVP_EncryptUpdate(c, out, &n, zeros, (int)(blocks * BLOCK));
+}
+
+ALWAYS_INLINE uint32_t word(const unsigned char *p)
 {
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* ---- normals: nothing but adding, multiplying and square roots, eight pairs side by side, so that the bits are the same everywhere ---- */
+/* ---- normals: nothing but adding, multiplying and square roots, side by side, so that the bits are the same everywhere ---- */
 
-static float as_float(int32_t i)
+ALWAYS_INLINE float as_float(int32_t i)
 {
 	float f;
 	memcpy(&f, &i, sizeof f);
 	return f;
 }
 
-static int32_t as_int(float f)
+ALWAYS_INLINE int32_t as_int(float f)
 {
 	int32_t i;
 	memcpy(&i, &f, sizeof i);
@@ -62,7 +76,7 @@ static int32_t as_int(float f)
 }
 
 /* ln u for 0 < u <= 1, to a few parts in 10⁷: u = 2^e (1 + f) with 1 + f in [√½, √2), and the polynomial of the Cephes library. */
-static float log_of(float u)
+ALWAYS_INLINE float log_of(float u)
 {
 	int32_t shifted = as_int(u) - 0x3f3504f3, e = shifted >> 23;
 	float f = as_float((shifted & 0x007fffff) + 0x3f3504f3) - 1, z = f * f;
@@ -79,7 +93,7 @@ static float log_of(float u)
 }
 
 /* Box and Muller: 31 bits of the first word are u, and the second is an angle: two bits of quadrant, thirty inside it. */
-static void pair(uint32_t w, uint32_t v, float *a, float *b)
+ALWAYS_INLINE void pair(uint32_t w, uint32_t v, float *a, float *b)
 {
 	float u = ((float)(int32_t)(w >> 1) + 0.5f) * 4.656612873e-10f, r = sqrtf(-2 * log_of(u));
 	float t = (float)((int32_t)(v << 2) >> 2) * 1.4629180793e-9f, z = t * t; /* [-π/4, π/4) */
@@ -92,7 +106,7 @@ static void pair(uint32_t w, uint32_t v, float *a, float *b)
 }
 
 /* Blocks of the stream become PER_BLOCK normals each: x [blocks · PER_BLOCK]. A block's first half are radii, its second angles. */
-static void normals_of(const unsigned char *bytes, size_t blocks, float *x)
+ALWAYS_INLINE void normals_of(const unsigned char *bytes, size_t blocks, float *x)
 {
 	enum { HALF = PER_BLOCK / 2 };
 	uint32_t w[BLOCKS * HALF], v[BLOCKS * HALF];
@@ -111,64 +125,148 @@ static void normals_of(const unsigned char *bytes, size_t blocks, float *x)
 	}
 }
 
+/* sum[n] += z[n] */
+ALWAYS_INLINE void add_to(double *sum, const float *z, size_t n)
+{
+#pragma omp simd
+	for (size_t i = 0; i < n; i++)
+		sum[i] += z[i];
+}
+
+/* out[n] += scale (z[n] - share sum[n]) */
+ALWAYS_INLINE void add_noise(float *out, const float *z, const double *sum, double scale, double share, size_t n)
+{
+#pragma omp simd
+	for (size_t i = 0; i < n; i++)
+		out[i] += (float)(scale * (z[i] - sum[i] * share));
+}
+
+/* The loops for the baseline of the architecture, and eight wide where the processor is: without fused products, so the same bits. */
+typedef struct loops {
+	void (*normals)(const unsigned char *bytes, size_t blocks, float *x);
+	void (*add_to)(double *sum, const float *z, size_t n);
+	void (*add_noise)(float *out, const float *z, const double *sum, double scale, double share, size_t n);
+} loops;
+
+#define LOOPS(name, attribute)                                                                                                      \
+	attribute static void name##_normals(const unsigned char *bytes, size_t blocks, float *x)                                   \
+	{                                                                                                                           \
+		normals_of(bytes, blocks, x);                                                                                       \
+	}                                                                                                                           \
+	attribute static void name##_add_to(double *sum, const float *z, size_t n)                                                  \
+	{                                                                                                                           \
+		add_to(sum, z, n);                                                                                                  \
+	}                                                                                                                           \
+	attribute static void name##_add_noise(float *out, const float *z, const double *sum, double scale, double share, size_t n) \
+	{                                                                                                                           \
+		add_noise(out, z, sum, scale, share, n);                                                                            \
+	}                                                                                                                           \
+	static const loops name = {name##_normals, name##_add_to, name##_add_noise};
+
+LOOPS(anywhere, )
+#if defined __x86_64__
+LOOPS(wide, __attribute__((target("avx2"))))
+#endif
+
+static const loops *chosen(void)
+{
+#if defined __x86_64__
+	if (__builtin_cpu_supports("avx2"))
+		return &wide;
+#endif
+	return &anywhere;
+}
+
 bool ul_mpu_normals(const ul_mpu_key *key, int round, const char *tensor, int copy, size_t first, float *out, size_t n, ul_err *err)
 {
-	unsigned char k[32], bytes[BLOCKS * BLOCK];
-	if (!subkey(key, round, tensor, copy, k))
-		return ul_fail(err, "the cryptographic library could not derive a noise key");
-	for (size_t done = 0; done < n;) {
-		size_t block = (first + done) / PER_BLOCK, skip = (first + done) % PER_BLOCK;
+	unsigned char bytes[BLOCKS * BLOCK];
+	float x[BLOCKS * PER_BLOCK];
+	size_t skip = first % PER_BLOCK;
+	EVP_CIPHER_CTX *c = stream_open(key, round, tensor, copy, first / PER_BLOCK);
+	bool ok = c != NULL;
+	for (size_t done = 0; ok && done < n; skip = 0) {
 		size_t blocks = (skip + (n - done) + PER_BLOCK - 1) / PER_BLOCK;
 		if (blocks > BLOCKS)
 			blocks = BLOCKS;
-		if (!stream(k, block, bytes, blocks))
-			return ul_fail(err, "the cryptographic library could not draw noise");
-		float x[BLOCKS * PER_BLOCK];
 		size_t len = blocks * PER_BLOCK - skip < n - done ? blocks * PER_BLOCK - skip : n - done;
-		normals_of(bytes, blocks, x);
+		ok = stream_read(c, bytes, blocks);
+		chosen()->normals(bytes, blocks, x);
 		memcpy(out + done, x + skip, len * sizeof *x);
 		done += len;
 	}
-	return true;
+	EVP_CIPHER_CTX_free(c);
+	return ok || ul_fail(err, "the cryptographic library could not draw noise");
 }
 
 bool ul_mpu_words(const ul_mpu_key *key, int round, const char *purpose, int copy, uint32_t *out, size_t n, ul_err *err)
 {
-	unsigned char k[32], bytes[BLOCKS * BLOCK];
-	if (!subkey(key, round, purpose, copy, k))
-		return ul_fail(err, "the cryptographic library could not derive a transform key");
-	for (size_t done = 0; done < n;) {
+	unsigned char bytes[BLOCKS * BLOCK];
+	EVP_CIPHER_CTX *c = stream_open(key, round, purpose, copy, 0);
+	bool ok = c != NULL;
+	for (size_t done = 0; ok && done < n;) {
 		size_t len = n - done < BLOCKS * PER_BLOCK ? n - done : BLOCKS * PER_BLOCK;
-		if (!stream(k, done / PER_BLOCK, bytes, (len + PER_BLOCK - 1) / PER_BLOCK))
-			return ul_fail(err, "the cryptographic library could not draw a transform");
-		for (size_t i = 0; i < len; i++)
+		ok = stream_read(c, bytes, (len + PER_BLOCK - 1) / PER_BLOCK);
+		for (size_t i = 0; ok && i < len; i++)
 			out[done + i] = word(bytes + 4 * i);
 		done += len;
 	}
+	EVP_CIPHER_CTX_free(c);
+	return ok || ul_fail(err, "the cryptographic library could not draw a transform");
+}
+
+/* ---- zero-sum noise ---- */
+
+typedef struct drawing { /* of one piece of a tensor */
+	const ul_mpu_copies *c;
+	float *const *out; /* [m]; NULL: this copy is not wanted */
+	EVP_CIPHER_CTX **stream; /* [m] */
+	float *z; /* [m, CHUNK], of the copies that are wanted */
+	double sigma;
+} drawing;
+
+enum { CHUNK = BLOCKS * PER_BLOCK };
+
+/* ε of `len` elements that lie `skip` behind where the streams stand, added to out[k] + at. */
+static bool draw_chunk(const drawing *d, size_t blocks, size_t skip, size_t at, size_t len)
+{
+	unsigned char bytes[BLOCKS * BLOCK];
+	double sum[CHUNK] = {0};
+	int m = d->c->m;
+	const loops *l = chosen();
+	for (int k = 0; k < m; k++) {
+		float *z = d->z + (size_t)k * CHUNK;
+		if (!stream_read(d->stream[k], bytes, blocks))
+			return false;
+		l->normals(bytes, blocks, z);
+		l->add_to(sum, z, blocks * PER_BLOCK);
+	}
+	for (int k = 0; k < m; k++)
+		if (d->out[k])
+			l->add_noise(d->out[k] + at, d->z + (size_t)k * CHUNK + skip, sum + skip, d->sigma * d->c->alpha[k] * sqrt((double)m / (m - 1)), 1.0 / m, len);
 	return true;
 }
 
-bool ul_mpu_noise(const ul_mpu_key *key, int round, const char *tensor, const ul_mpu_copies *c, int copy, double sigma, size_t first, float *out, size_t n, ul_err *err)
+bool ul_mpu_add_noise(const ul_mpu_key *key, int round, const char *tensor, const ul_mpu_copies *c, double sigma, size_t first, float *const *out, size_t n, ul_err *err)
 {
-	enum { PIECE = 1024 };
-	float z[PIECE], mine[PIECE] = {0};
-	double mean[PIECE], share = 1.0 / c->m, scale = sigma * c->alpha[copy] * sqrt((double)c->m / (c->m - 1));
+	drawing d = {.c = c, .out = out, .sigma = sigma};
+	size_t skip = first % PER_BLOCK;
 	UL_ASSERT(c->m >= 2, "m %d", c->m);
-	for (size_t at = 0; at < n; at += PIECE) {
-		size_t len = n - at < PIECE ? n - at : PIECE;
-		memset(mean, 0, len * sizeof *mean);
-		for (int k = 0; k < c->m; k++) {
-			if (!ul_mpu_normals(key, round, tensor, k, first + at, z, len, err))
-				return false;
-#pragma omp simd
-			for (size_t i = 0; i < len; i++)
-				mean[i] += z[i];
-			if (k == copy)
-				memcpy(mine, z, len * sizeof *z);
-		}
-#pragma omp simd
-		for (size_t i = 0; i < len; i++)
-			out[at + i] = (float)(scale * (mine[i] - mean[i] * share));
+	d.stream = ul_calloc((size_t)c->m, sizeof *d.stream);
+	d.z = ul_malloc((size_t)c->m * CHUNK * sizeof *d.z);
+	bool ok = (d.stream && d.z) || ul_nomem(err, (size_t)c->m * CHUNK * sizeof *d.z);
+	for (int k = 0; ok && k < c->m; k++)
+		ok = (d.stream[k] = stream_open(key, round, tensor, k, first / PER_BLOCK)) != NULL;
+	for (size_t done = 0; ok && done < n; skip = 0) {
+		size_t blocks = (skip + (n - done) + PER_BLOCK - 1) / PER_BLOCK;
+		if (blocks > BLOCKS)
+			blocks = BLOCKS;
+		size_t len = blocks * PER_BLOCK - skip < n - done ? blocks * PER_BLOCK - skip : n - done;
+		ok = draw_chunk(&d, blocks, skip, done, len);
+		done += len;
 	}
-	return true;
+	for (int k = 0; d.stream && k < c->m; k++)
+		EVP_CIPHER_CTX_free(d.stream[k]);
+	ul_free(d.stream);
+	ul_free(d.z);
+	return ok || ul_fail(err, "the cryptographic library could not draw noise for %s", tensor);
 }

@@ -6,6 +6,7 @@
  * none of this: in float32 all is well; in bfloat16 noise of a hundredth of a task vector hardly arrives (the published code's case).
  */
 #include "protocols/mpu.h"
+#include "protocols/mpu_files.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,17 +43,18 @@ static size_t sample(const ul_param *p, float *x, float *room)
 static bool look(const ul_mpu *m, const ul_param *p, double sigma, const float *w, size_t n, counts *c, ul_err *err)
 {
 	ul_mpu_copies copies = {m->how.copies, m->alpha};
-	float e[SAMPLE], at[SAMPLE], without[SAMPLE];
+	float at[SAMPLE], without[SAMPLE];
 	double left[SAMPLE] = {0}, weights = 0;
 	memcpy(without, w, n * sizeof *w);
 	ul_mpu_round_to(m->how.dtype, without, n);
 	for (int k = 0; k < m->how.copies; k++)
 		weights += 1 / m->alpha[k];
 	for (int k = 0; k < m->how.copies; k++) {
-		if (!ul_mpu_noise(&m->key, m->round, p->name, &copies, k, sigma, 0, e, n, err))
+		float *out[UL_MPU_MAX_COPIES] = {0};
+		out[k] = at;
+		memcpy(at, w, n * sizeof *at);
+		if (!ul_mpu_add_noise(&m->key, m->round, p->name, &copies, sigma, 0, out, n, err))
 			return false;
-		for (size_t i = 0; i < n; i++)
-			at[i] = w[i] + e[i];
 		ul_mpu_round_to(m->how.dtype, at, n);
 		for (size_t i = 0; i < n; i++) {
 			c->moved += at[i] != without[i];

@@ -9,11 +9,13 @@
  *         Δ_k  = T_k⁻¹(θ'_k - θ_k)                            the server turns back
  *     θ ← θ + η · (Σ Δ_k / α_k) / (Σ 1 / α_k)
  *
- * One copy is in memory at a time. The published weights are not kept while the client works on them: the noise comes from a keyed
- * counter generator and is drawn again. Departures: sums are float64 and differences float32 whatever the model came in, where the
+ * One copy is in memory at a time. The published weights are kept while the client works on them only where that is asked for (a client
+ * keeps them too); else the noise, which comes from a keyed counter generator, is drawn again. Departures: sums are float64 and differences float32 whatever the model came in, where the
  * published code sums in the model's own bfloat16.
  */
 #include "protocols/mpu.h"
+
+#include <string.h>
 
 typedef struct exchange { /* one copy on its way out and back */
 	const ul_mpu *m;
@@ -21,11 +23,30 @@ typedef struct exchange { /* one copy on its way out and back */
 	int k;
 	ul_model *copy; /* θ_k, then θ'_k */
 	float *room; /* [largest parameter] */
+	float **kept; /* θ_k, parameter by parameter, or NULL */
 } exchange;
 
 static size_t count(const ul_param *p)
 {
 	return (size_t)p->rows * (size_t)p->cols;
+}
+
+static bool keep(exchange *x, int i, ul_err *err)
+{
+	size_t bytes = count(x->copy->param[i]) * sizeof **x->kept;
+	x->kept[i] = ul_malloc(bytes);
+	if (!x->kept[i])
+		return ul_nomem(err, bytes);
+	memcpy(x->kept[i], x->room, bytes);
+	return true;
+}
+
+static void let_go(exchange *x)
+{
+	for (int i = 0; x->kept && i < x->m->theta->params; i++)
+		ul_free(x->kept[i]);
+	ul_free(x->kept);
+	x->kept = NULL;
 }
 
 /* θ_k, a model of its own. */
@@ -37,6 +58,8 @@ static bool publish(exchange *x, ul_err *err)
 		ok = ul_param_own(x->copy->param[i], err) && ul_mpu_perturb(x->m, &x->plan, x->k, i, x->room, err);
 		if (ok)
 			ul_param_set_f32(x->copy->param[i], x->room);
+		if (ok && x->kept)
+			ok = keep(x, i, err);
 	}
 	return ok;
 }
@@ -49,11 +72,12 @@ static bool delta(void *ud, int i, float *room, ul_mpu_delta *out, ul_err *err)
 	*out = (ul_mpu_delta){.lora = p->lora};
 	if (x->copy->adapter)
 		return true;
-	if (!ul_mpu_perturb(x->m, &x->plan, x->k, i, x->room, err))
+	if (!x->kept && !ul_mpu_perturb(x->m, &x->plan, x->k, i, x->room, err))
 		return false;
+	const float *before = x->kept ? x->kept[i] : x->room;
 	ul_param_get_f32(p, room);
 	for (size_t e = 0, n = count(p); e < n; e++)
-		room[e] -= x->room[e];
+		room[e] -= before[e];
 	out->full = room;
 	return true;
 }
@@ -80,8 +104,11 @@ static bool one_copy(const ul_mpu *m, int k, ul_mpu_client_fn unlearn, void *ud,
 {
 	exchange x = {.m = m, .k = k, .room = ul_malloc(ul_mpu_largest(m->theta) * sizeof(float))};
 	bool ok = x.room || ul_nomem(err, ul_mpu_largest(m->theta) * sizeof(float));
+	if (ok && m->keep)
+		ok = (x.kept = ul_calloc((size_t)m->theta->params, sizeof *x.kept)) != NULL || ul_nomem(err, (size_t)m->theta->params * sizeof *x.kept);
 	ok = ok && ul_mpu_plan_make(&x.plan, m->theta, m->how.reparam, m->how.exact, &m->key, m->round, k, err);
 	ok = ok && publish(&x, err) && unlearn(ud, x.copy, k, err) && turn_back(&x, sum, err);
+	let_go(&x);
 	ul_model_free(x.copy);
 	ul_mpu_plan_release(&x.plan);
 	ul_free(x.room);

@@ -3,6 +3,7 @@
  * the same order, and give the same bits.
  */
 #include "protocols/mpu.h"
+#include "protocols/mpu_files.h"
 
 #include <math.h>
 #include <openssl/crypto.h>
@@ -39,6 +40,50 @@ bool ul_mpu_check(const ul_mpu *m, ul_err *err)
 
 /* ---- σ and α ---- */
 
+int ul_mpu_layer_of(const ul_model *m, const ul_param *p)
+{
+	for (int i = 0; i < m->cfg.layers; i++) {
+		ul_param *const *slot = (ul_param *const *)&m->layer[i];
+		for (size_t j = 0; j < sizeof(ul_layer) / sizeof *slot; j++)
+			if (slot[j] == p)
+				return i;
+	}
+	return -1;
+}
+
+bool ul_mpu_sigma(const ul_model *m, const ul_model *base, double kappa, double *sigma, ul_err *err)
+{
+	for (int i = 0; i < m->cfg.layers; i++) {
+		double sum = 0;
+		size_t count = 0;
+		for (int j = 0; j < m->params; j++) {
+			const ul_param *w = m->param[j], *b = base ? ul_model_param(base, w->name) : NULL;
+			if (ul_mpu_layer_of(m, w) != i)
+				continue;
+			if (base && (!b || b->rows != w->rows || b->cols != w->cols))
+				return ul_fail(err, "the base has no tensor %s of shape [%d, %d]", w->name, w->rows, w->cols);
+			size_t n = (size_t)w->rows * (size_t)w->cols;
+			float *x = ul_malloc(n * 2 * sizeof *x);
+			if (!x)
+				return ul_nomem(err, n * 2 * sizeof *x);
+			ul_param_get_f32(w, x);
+			if (b)
+				ul_param_get_f32(b, x + n);
+			for (size_t e = 0; e < n; e++) {
+				double diff = (double)x[e] - (b ? x[n + e] : 0);
+				sum += diff * diff;
+			}
+			count += n;
+			ul_free(x);
+			ul_model_rest(m);
+			if (base)
+				ul_model_rest(base);
+		}
+		sigma[i] = count ? kappa * sqrt(sum / (double)count) : 0;
+	}
+	return true;
+}
+
 bool ul_mpu_begin(ul_mpu *m, ul_err *err)
 {
 	int copies = m->how.copies;
@@ -64,55 +109,87 @@ void ul_mpu_release(ul_mpu *m)
 /* ---- out ---- */
 
 /* Noise that every copy carries and no average takes out; the same in every round, so that rounds do not average it either. */
-static bool add_common(const ul_mpu *m, const ul_param *p, double sigma, float *out, ul_err *err)
+static bool add_common(const ul_mpu *m, const ul_param *p, double sigma, float *const *out, ul_err *err)
 {
 	float z[1024];
 	for (size_t at = 0, n = count(p); at < n; at += 1024) {
 		size_t len = n - at < 1024 ? n - at : 1024;
 		if (!ul_mpu_normals(&m->key, 0, p->name, m->how.copies, at, z, len, err))
 			return false;
-		for (size_t e = 0; e < len; e++)
-			out[at + e] += (float)(m->how.common * sigma * z[e]);
+		for (int k = 0; k < m->how.copies; k++)
+			for (size_t e = 0; out[k] && e < len; e++)
+				out[k][at + e] += (float)(m->how.common * sigma * z[e]);
 	}
 	return true;
 }
 
-/* out += ε_k. Every piece has its own place in the stream, so that the bits do not depend on the number of threads. */
-static bool add_noise(const ul_mpu *m, const ul_param *p, int k, double sigma, float *out, ul_err *err)
+/* out[k] += ε_k. Every piece has its own place in the stream, so that the bits do not depend on the number of threads. */
+static bool add_noise(const ul_mpu *m, const ul_param *p, double sigma, float *const *out, ul_err *err)
 {
-	enum { PIECE = 4096 };
+	enum { PIECE = 16384 };
 	ul_mpu_copies c = {m->how.copies, m->alpha};
 	size_t n = count(p);
 	bool failed = false;
 #pragma omp parallel for num_threads(ul_threads()) reduction(|| \
-                                                             : failed) if (n > 16 * PIECE)
+                                                             : failed) if (n > 4 * PIECE)
 	for (size_t at = 0; at < n; at += PIECE) {
-		float e[PIECE];
-		size_t len = n - at < PIECE ? n - at : PIECE;
-		failed |= !ul_mpu_noise(&m->key, m->round, p->name, &c, k, sigma, at, e, len, NULL);
-		for (size_t j = 0; j < len; j++)
-			out[at + j] += e[j];
+		float *piece[UL_MPU_MAX_COPIES];
+		for (int k = 0; k < c.m; k++)
+			piece[k] = out[k] ? out[k] + at : NULL;
+		failed |= !ul_mpu_add_noise(&m->key, m->round, p->name, &c, sigma, at, piece, n - at < PIECE ? n - at : PIECE, NULL);
 	}
 	if (failed)
 		return ul_fail(err, "the cryptographic library could not draw noise for %s", p->name);
 	return m->how.common <= 0 || add_common(m, p, sigma, out, err);
 }
 
-bool ul_mpu_perturb(const ul_mpu *m, const ul_mpu_plan *plan, int k, int i, float *out, ul_err *err)
+/* Copy k with noise -> as it is published. */
+static bool turn_out(const ul_mpu *m, const ul_mpu_plan *plan, const ul_param *p, float *out, ul_err *err)
 {
-	const ul_param *p = m->theta->param[i];
-	int layer = ul_mpu_layer_of(m->theta, p);
-	ul_param_get_f32(p, out);
-	if (layer >= 0 && m->sigma[layer] > 0 && !add_noise(m, p, k, m->sigma[layer], out, err))
-		return false;
 	if (!ul_mpu_apply(plan, p, out, false, err))
 		return false;
 	ul_mpu_round_to(m->how.dtype, out, count(p));
 	for (size_t e = 0, n = m->how.dtype == UL_F16 ? count(p) : 0; e < n; e++)
 		if (!isfinite(out[e]))
 			return ul_fail(err, "%s holds numbers beyond those of float16: --dtype bf16 and f32 hold them", p->name);
-	ul_model_rest(m->theta);
 	return true;
+}
+
+/* Of the copies whose out[k] is not NULL. */
+static bool perturb(const ul_mpu *m, int i, const ul_mpu_plan *const *plan, float *const *out, ul_err *err)
+{
+	const ul_param *p = m->theta->param[i];
+	const float *first = NULL;
+	int layer = ul_mpu_layer_of(m->theta, p);
+	for (int k = 0; k < m->how.copies; k++)
+		if (out[k] && first)
+			memcpy(out[k], first, count(p) * sizeof *first);
+		else if (out[k])
+			ul_param_get_f32(p, out[k]), first = out[k];
+	ul_model_rest(m->theta);
+	if (layer >= 0 && m->sigma[layer] > 0 && !add_noise(m, p, m->sigma[layer], out, err))
+		return false;
+	for (int k = 0; k < m->how.copies; k++)
+		if (out[k] && !turn_out(m, plan[k], p, out[k], err))
+			return false;
+	return true;
+}
+
+bool ul_mpu_perturb(const ul_mpu *m, const ul_mpu_plan *plan, int k, int i, float *out, ul_err *err)
+{
+	const ul_mpu_plan *plans[UL_MPU_MAX_COPIES] = {0};
+	float *outs[UL_MPU_MAX_COPIES] = {0};
+	plans[k] = plan;
+	outs[k] = out;
+	return perturb(m, i, plans, outs, err);
+}
+
+bool ul_mpu_perturb_all(const ul_mpu *m, const ul_mpu_plan *plan, int i, float *const *out, ul_err *err)
+{
+	const ul_mpu_plan *plans[UL_MPU_MAX_COPIES] = {0};
+	for (int k = 0; k < m->how.copies; k++)
+		plans[k] = &plan[k];
+	return perturb(m, i, plans, out, err);
 }
 
 /* ---- back ---- */

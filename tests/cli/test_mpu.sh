@@ -116,6 +116,31 @@ P
 	exits 0 $U score "$TMP/sim" --data "$TMP/forget.jsonl"
 }
 
+# The noise-free run of an earlier simulation serves another one of the same settings, and no other.
+test_mpu__the_noise_free_run_is_made_once() {
+	rows
+	how="--only forget_prob,retain_prob --json"
+	exits 0 $U mpu simulate $M $C --copies 2 --noise 0.1 $how -o "$TMP/first"
+	mkdir "$TMP/kept"
+	cp "$TMP/first/run.json" "$TMP/first/scores-noise-free.json" "$TMP/kept"
+	exits 0 $U mpu simulate $M $C --copies 3 --noise 0.01 $how -o "$TMP/other"
+	free() { sed 's/},/\n/g' "$1/degradation.json" | tr -d ' \n' | grep -o '"noise_free":[^,]*'; }
+	for dir in "$TMP/kept" "$TMP/other"; do
+		exits 0 $U mpu simulate $M $C --copies 3 --noise 0.01 $how --against "$dir" -o "$TMP/again" --force
+		same "$(free "$TMP/again")" "$(free "$TMP/other")"
+		[ ! -e "$TMP/again/noise-free" ] || fail "it was made again"
+	done
+	refuses 'differs from this one in its "run"' $U mpu simulate $M $C --copies 3 --lr 1e-4 $how --against "$TMP/kept" -o "$TMP/bad"
+	refuses 'differs from this one in its "rounds"' $U mpu simulate $M $C --copies 3 --rounds 2 $how --against "$TMP/kept" -o "$TMP/bad"
+	refuses 'differs from this one in its "seed"' $U mpu simulate $M $C --copies 3 --seed 2 $how --against "$TMP/kept" -o "$TMP/bad"
+	refuses 'differs from this one in its "compared"' $U mpu simulate $M $C --copies 3 --only forget_prob --json --against "$TMP/kept" -o "$TMP/bad"
+	head -n 3 "$TMP/forget.jsonl" >"$TMP/few"
+	mv "$TMP/few" "$TMP/forget.jsonl"
+	refuses 'differs from this one in its "inputs"' $U mpu simulate $M $C --copies 3 $how --against "$TMP/kept" -o "$TMP/bad"
+	refuses "run.json" $U mpu simulate $M $C --copies 3 $how --against "$TMP/nowhere" -o "$TMP/bad"
+	[ ! -e "$TMP/bad" ] || fail "a refused simulation left a folder"
+}
+
 # Without noise, AdamW under exact transforms does what it does without copies.
 test_mpu__zero_noise_is_the_plain_run() {
 	rows

@@ -86,3 +86,120 @@ test_mpu_net__killed_at_random_moments() {
 	[ $died -gt 0 ] || fail "nothing was killed"
 	same "seed $seed: $(sha "$TMP/final/model.safetensors")" "seed $seed: $(sha "$TMP/want/model.safetensors")"
 }
+
+# What each side writes before it is encrypted, and reads after it was decrypted, one file for each connection and direction: a library
+# put before GnuTLS in the server, which sees all of what travels.
+spy() {
+	command -v cc >/dev/null || skip "cc is not here to build what listens before TLS"
+	cat >"$TMP/spy.c" <<'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+static void note(const void *session, char way, const void *data, ssize_t n)
+{
+	char path[4096];
+	if (n <= 0)
+		return;
+	snprintf(path, sizeof path, "%s/%p.%c", getenv("SPY"), session, way);
+	FILE *f = fopen(path, "ab");
+	if (!f || fwrite(data, 1, (size_t)n, f) != (size_t)n || fclose(f))
+		abort();
+}
+ssize_t gnutls_record_send(void *s, const void *data, size_t n)
+{
+	static ssize_t (*real)(void *, const void *, size_t);
+	if (!real)
+		real = (ssize_t(*)(void *, const void *, size_t))dlsym(RTLD_NEXT, "gnutls_record_send");
+	ssize_t sent = real(s, data, n);
+	note(s, 'o', data, sent);
+	return sent;
+}
+ssize_t gnutls_record_recv(void *s, void *data, size_t n)
+{
+	static ssize_t (*real)(void *, void *, size_t);
+	if (!real)
+		real = (ssize_t(*)(void *, void *, size_t))dlsym(RTLD_NEXT, "gnutls_record_recv");
+	ssize_t got = real(s, data, n);
+	note(s, 'i', data, got);
+	return got;
+}
+C
+	cc -shared -fPIC -O1 -o "$TMP/spy.so" "$TMP/spy.c" -ldl || fail "the spy cannot be built"
+	mkdir "$TMP/line"
+}
+
+# heard FOLDER: what of the forbidden was said there: rows (a text of the forget set, or its token ids) and secret tensors by name
+heard() {
+	python3 - "$1" "$TMP" <<'P'
+import json, pathlib, struct, sys
+said = [f.read_bytes() for f in pathlib.Path(sys.argv[1]).iterdir()]
+tmp = pathlib.Path(sys.argv[2])
+rows = set()
+for line in open(tmp / "world/forget.jsonl"):
+    r = json.loads(line)
+    rows |= {r[k].encode() for k in ("prompt", "response", "subject") if len(r.get(k) or "") > 5}
+for line in open(tmp / "ids"):
+    ids = json.loads(line)["ids"][:6]
+    rows |= {struct.pack("<6I", *ids), struct.pack("<6Q", *ids), ", ".join(map(str, ids)).encode(), ",".join(map(str, ids)).encode()}
+assert len(rows) > 10
+if any(n in x for n in rows for x in said):
+    print("rows")
+b = (tmp / "start/model/model.safetensors").read_bytes()
+n = struct.unpack("<Q", b[:8])[0]
+for name, t in json.loads(b[8:8 + n]).items():
+    if name != "__metadata__":
+        data = b[8 + n + t["data_offsets"][0]:8 + n + t["data_offsets"][1]]
+        if data != data[:4] * (len(data) // 4) and any(data in x for x in said):
+            print(name)
+P
+}
+
+# Before TLS neither a row nor a secret tensor is said; and who listens hears what is planted, and what paper mode publishes.
+test_mpu_net__nothing_forbidden_before_tls() {
+	! nm "$U" 2>/dev/null | grep -q __asan_init || skip "a sanitizer wants to be the first library"
+	world 1
+	spy
+	"$U" tokenize "$TMP/start" --data "$TMP/world/forget.jsonl" >"$TMP/ids"
+	round() { # name secret
+		mkdir -p "$TMP/line/$1"
+		LD_PRELOAD="$TMP/spy.so" SPY="$TMP/line/$1" "$U" mpu serve "$2" --certs "$TMP/certs/server" --listen 127.0.0.1:0 -o "$TMP/final-$1" --json >"$TMP/log-$1" 2>"$TMP/server.err" &
+		server=$!
+		wait_for "$TMP/log-$1" listening 30
+		"$U" mpu join "https://127.0.0.1:$(port "$TMP/log-$1")" --certs "$TMP/certs/client-1" $method -o "$TMP/client-$1" --json >"$TMP/client.log" || fail "join: $(cat "$TMP/client.log")"
+		wait $server || fail "serve: $(cat "$TMP/server.err")"
+	}
+	round full "$TMP/secret"
+	[ "$(cat "$TMP/line/full"/* | wc -c)" -gt "$(wc -c <"$TMP/start/model/model.safetensors")" ] || fail "nothing was heard"
+	same "$(heard "$TMP/line/full")" ""
+	! grep -qa "$(cat "$TMP/secret/noise.key")" "$TMP/line/full"/* || fail "the noise key was said"
+	! grep -qa "$TMP" "$TMP/line/full"/* || fail "a path of this machine was said"
+	"$U" mpu publish "$TMP/start" --secret "$TMP/secret-paper" --copies 2 --noise 0.1 --reparam paper -o "$TMP/pub-paper" -q
+	round paper "$TMP/secret-paper"
+	same "$(heard "$TMP/line/paper" | tr '\n' ' ')" "model.embed_tokens.weight model.norm.weight "
+	head -c 3000 "$TMP/line/full"/*.i >"$TMP/line/full/planted"
+	head -n 1 "$TMP/world/forget.jsonl" >>"$TMP/line/full/planted"
+	same "$(heard "$TMP/line/full")" rows
+}
+
+# Made by `mpu certs` and refused: those of another authority, and those that have expired; the log says why in one line.
+test_mpu_net__bad_certificates() {
+	world 1
+	"$U" mpu certs -o "$TMP/foreign" -q
+	"$U" mpu certs -o "$TMP/old" --days 0 -q
+	"$U" mpu serve "$TMP/secret" --certs "$TMP/certs/server" --listen 127.0.0.1:0 -o "$TMP/final" --json >"$TMP/log" 2>"$TMP/server.err" &
+	server=$!
+	wait_for "$TMP/log" listening 30
+	join() { "$U" mpu join "https://127.0.0.1:$(port "$TMP/log")" --certs "$1" $method -o "$TMP/client" --json >"$TMP/client.log" 2>"$TMP/client.err"; }
+	for who in foreign old; do
+		! join "$TMP/$who/client-1" || fail "a server of another authority was believed"
+		has "$(cat "$TMP/client.log" "$TMP/client.err")" "cannot be trusted"
+		cp "$TMP/certs/client-1/ca.pem" "$TMP/$who/client-1/ca.pem"
+		! join "$TMP/$who/client-1" || fail "$who was let in"
+	done
+	same "$(grep -c '"leased"' "$TMP/log")" 0
+	[ "$(grep -c 'another authority' "$TMP/log")" -ge 1 ] || fail "$(cat "$TMP/log")"
+	join "$TMP/certs/client-1" || fail "join: $(cat "$TMP/client.log")"
+	wait $server || fail "serve: $(cat "$TMP/server.err")"
+}

@@ -4,9 +4,8 @@
  */
 #include "api/mpu_api.h"
 #include "protocols/mpu_align.h"
-#include "test.h"
+#include "mpu_families.h"
 
-static const char *const families[] = {"llama", "llama_bias", "llama_tied_llama3", "llama_yarn", "mistral", "qwen2", "qwen2_window", "qwen3", "neox_parallel", "neox_sequential", "gpt2", "gemma3", "gemma3_untied"};
 static const int row[] = {5, 17, 8, 23, 11, 30};
 enum { LENGTH = sizeof row / sizeof *row };
 
@@ -48,7 +47,7 @@ static void read_rows(const char *family, const char *optim, const char *steps, 
 
 static void test_mpu_invert__sgd_gives_the_row_away(void)
 {
-	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+	for (int i = 0; i < FAMILIES; i++) {
 		int reach[2];
 		read_rows(families[i], "sgd", "1", reach);
 		CHECK_MSG(reach[0] == LENGTH - 1 && reach[1] == 0, "%s: %d tokens of the row, %d of another", families[i], reach[0], reach[1]);

@@ -2,10 +2,8 @@
  * test_mpu_maps.c: the transforms of MPU keep the function of every architecture, move its weights, and come back exactly
  * (specification 2.9, tests 1 and 2), on the small checkpoints that ship with the tests.
  */
-#include "protocols/mpu.h"
-#include "test.h"
+#include "mpu_families.h"
 
-static const char *const families[] = {"llama", "llama_bias", "llama_tied_llama3", "llama_yarn", "mistral", "qwen2", "qwen2_window", "qwen3", "neox_parallel", "neox_sequential", "gpt2", "gemma3", "gemma3_untied"};
 static const ul_mpu_key key = {"thirty-two bytes of a secret key"};
 
 static void logits(ul_model *m, double *out) /* [8, vocab] */
@@ -76,7 +74,7 @@ static void family(const char *name, enum ul_reparam mode, bool exact)
 
 static void test_mpu_maps__quarter_turns_keep_every_family(void)
 {
-	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+	for (int i = 0; i < FAMILIES; i++) {
 		family(families[i], UL_REPARAM_PAPER, true);
 		family(families[i], UL_REPARAM_FULL, true);
 	}
@@ -84,7 +82,7 @@ static void test_mpu_maps__quarter_turns_keep_every_family(void)
 
 static void test_mpu_maps__rotations_keep_every_family(void)
 {
-	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+	for (int i = 0; i < FAMILIES; i++) {
 		family(families[i], UL_REPARAM_PAPER, false);
 		family(families[i], UL_REPARAM_FULL, false);
 	}

@@ -5,11 +5,9 @@
  * float32, so an equality holds up to the rounding of weights against the size of an update.
  */
 #include "api/mpu_api.h"
-#include "test.h"
+#include "mpu_families.h"
 
-static const char *const families[] = {"llama", "llama_bias", "llama_tied_llama3", "llama_yarn", "mistral", "qwen2", "qwen2_window", "qwen3", "neox_parallel", "neox_sequential", "gpt2", "gemma3", "gemma3_untied"};
-enum { FAMILIES = sizeof families / sizeof *families,
-	COPIES = 8 };
+enum { COPIES = 8 };
 
 /* ---- a bench: θ, a client, and what each copy's update was in the server's coordinates ---- */
 
@@ -241,6 +239,41 @@ static void test_mpu_round__error_falls_with_the_square_of_noise(void)
 	}
 }
 
+/* Copies whose noises have nothing to do with one another, each from a key of its own: the plain mean of their updates. */
+static double independent(bench *b, double kappa, const double *u, size_t n)
+{
+	enum { KEYS = 4 };
+	double *sum = calloc(3 * n, sizeof *sum);
+	NEED(sum);
+	b->how = (ul_mpu_how){.copies = 2, .rounds = 1, .server_lr = 1, .noise = kappa, .exact = true};
+	b->update[0] = sum + n;
+	for (int k = 0; k < KEYS; k++) {
+		b->key.bytes[0] = (unsigned char)k;
+		run(b, sum + 2 * n);
+		for (size_t e = 0; e < n; e++)
+			sum[e] += b->update[0][e] / KEYS;
+	}
+	b->update[0] = NULL;
+	double d = distance(sum, u, n);
+	free(sum);
+	return d;
+}
+
+static void test_mpu_round__independent_noises_do_not_cancel(void)
+{
+	rows();
+	for (int i = 0; i < FAMILIES; i++) {
+		bench b = of_family(families[i], "sgd");
+		size_t n = count_of(b.path);
+		double *u = malloc(n * sizeof *u);
+		NEED(u);
+		run(&b, u);
+		double lo = independent(&b, 0.002, u, n), hi = independent(&b, 0.008, u, n), one = slope(lo, hi, 4);
+		CHECK_MSG(one > 0.8 && one < 1.2, "%s: slope %.3f (errors %.2e, %.2e)", families[i], one, lo, hi);
+		free(u);
+	}
+}
+
 /* AdamW divides by the size of its gradients, so that the error does not fall as fast: reported in docs/mpu.md, and here only below it. */
 static void test_mpu_round__under_adamw_it_falls_more_slowly(void)
 {
@@ -358,38 +391,6 @@ static void test_mpu_round__noise_reaches_every_float(void)
 		CHECK_MSG(moved > 0.99 * (double)noised, "%s: %zu of %zu weights changed", families[i], moved, noised);
 		free(x);
 	}
-}
-
-/* Weights of bfloat16 with a spread of 0.02 and noise of a hundredth and a tenth of 1e-4: specification 2.6. */
-static void test_mpu_round__bfloat16_rounds_noise_away(void)
-{
-	static const enum ul_dtype dtype[] = {UL_F32, UL_BF16, UL_F16};
-	ul_mpu_precision at[3][2];
-	for (int i = 0; i < 3; i++)
-		for (int k = 0; k < 2; k++) {
-			ul_err err = {0};
-			ul_mpu m = {.theta = open_model("tests/golden/families/llama"), .round = 1, .how = {.copies = 2, .rounds = 1, .noise = k ? 5e-4 : 5e-5, .dtype = dtype[i]}};
-			for (int j = 0; j < m.theta->params; j++) {
-				ul_param *p = m.theta->param[j];
-				size_t n = (size_t)p->rows * (size_t)p->cols;
-				float *w = malloc(n * sizeof *w);
-				NEED(w);
-				NEED_OK(ul_param_own(p, &err), err);
-				ul_param_get_f32(p, w);
-				ul_mpu_round_to(UL_BF16, w, n);
-				ul_param_set_f32(p, w);
-				free(w);
-			}
-			NEED_OK(ul_mpu_begin(&m, &err), err);
-			NEED_OK(ul_mpu_precision_of(&m, &at[i][k], &err), err);
-			ul_model_free(m.theta);
-			ul_mpu_release(&m);
-		}
-	CHECK_MSG(at[0][0].reached > 0.99 && at[0][0].left < 0.01, "float32: %g reached, %g left", at[0][0].reached, at[0][0].left);
-	CHECK_MSG(at[1][0].reached < 0.05 && at[1][1].reached > 0.05 && at[1][1].reached < 0.3, "bfloat16: %g and %g reached", at[1][0].reached, at[1][1].reached);
-	CHECK_MSG(at[1][0].left > 0.1 && at[1][1].left > 0.3, "bfloat16: %g and %g left", at[1][0].left, at[1][1].left);
-	CHECK_MSG(at[2][1].left < at[1][1].left && at[2][1].left > at[0][1].left, "float16: %g left", at[2][1].left);
-	CHECK(at[1][1].base == 0);
 }
 
 static void test_mpu_round__sigma_is_a_share_of_the_task_vector(void)

@@ -14,8 +14,11 @@ static const ul_mpu_key key = {"thirty-two bytes of a secret key"};
 
 static void draw(int copy, const double *alpha, double sigma, float *out)
 {
+	float *only[M] = {0};
 	ul_err err = {0};
-	CHECK(ul_mpu_noise(&key, 1, "model.layers.0.mlp.up_proj.weight", &(ul_mpu_copies){M, alpha}, copy, sigma, 0, out, N, &err));
+	only[copy] = out;
+	memset(out, 0, N * sizeof *out);
+	CHECK(ul_mpu_add_noise(&key, 1, "model.layers.0.mlp.up_proj.weight", &(ul_mpu_copies){M, alpha}, sigma, 0, only, N, &err));
 }
 
 static void test_mpu_noise__cancels_in_the_harmonic_mean(void)
@@ -33,6 +36,25 @@ static void test_mpu_noise__cancels_in_the_harmonic_mean(void)
 		worst = fmax(worst, fabs(sum));
 	}
 	CHECK(worst < 1e-6);
+}
+
+/* One copy, all of them, or a piece that begins anywhere: the same numbers. */
+static void test_mpu_noise__copies_together_are_each_alone(void)
+{
+	static float alone[N], all[M][N];
+	const double alpha[M] = {1, 4 / 3.0, 5 / 3.0, 2};
+	float *out[M];
+	ul_err err = {0};
+	memset(all, 0, sizeof all);
+	for (size_t at = 0, step = 1; at < N; at += step, step = step * 3 + 1) {
+		for (int k = 0; k < M; k++)
+			out[k] = all[k] + at;
+		CHECK(ul_mpu_add_noise(&key, 1, "model.layers.0.mlp.up_proj.weight", &(ul_mpu_copies){M, alpha}, 0.5, at, out, at + step < N ? step : N - at, &err));
+	}
+	for (int k = 0; k < M; k++) {
+		draw(k, alpha, 0.5, alone);
+		CHECK(!memcmp(alone, all[k], sizeof alone));
+	}
 }
 
 static void test_mpu_noise__variance_and_covariance(void)

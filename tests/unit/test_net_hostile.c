@@ -2,96 +2,10 @@
  * test_net_hostile.c: what the server says to those who mean it no good, and to lines and disks that fail. Each is refused or
  * survived, with one clear line in the log, and the round still ends where it should.
  */
-#include "net_world.h"
+#include "net_ask.h"
 
-#include <arpa/inet.h>
-#include <curl/curl.h>
-#include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
-
-/* ---- a client that asks for what it likes ---- */
-
-typedef struct ask {
-	const char *who; /* folder of certs, or NULL: none */
-	const char *method, *path, *body, *header;
-	size_t bytes; /* of body */
-	long status;
-	ul_buf text;
-	CURLcode rc;
-} ask;
-
-static size_t take(char *data, size_t size, size_t n, void *ud)
-{
-	ul_buf_add(ud, data, size * n);
-	return size * n;
-}
-
-static void send_ask(const world *w, ask *a)
-{
-	char url[256], ca[4096], cert[4096], key[4096];
-	CURL *c = curl_easy_init();
-	snprintf(url, sizeof url, "https://127.0.0.1:%d%s", w->port, a->path);
-	world_path(w, ca, "certs/ca.pem");
-	curl_easy_setopt(c, CURLOPT_URL, url);
-	curl_easy_setopt(c, CURLOPT_CAINFO, ca);
-	if (a->who) {
-		world_path(w, cert, "%s/cert.pem", a->who);
-		world_path(w, key, "%s/key.pem", a->who);
-		curl_easy_setopt(c, CURLOPT_SSLCERT, cert);
-		curl_easy_setopt(c, CURLOPT_SSLKEY, key);
-	}
-	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, a->method);
-	if (a->body) {
-		curl_easy_setopt(c, CURLOPT_POSTFIELDS, a->body);
-		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->bytes);
-	}
-	struct curl_slist *h = curl_slist_append(NULL, "Expect: 100-continue");
-	if (a->header)
-		h = curl_slist_append(h, a->header);
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, &a->text);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT, 30L);
-	ul_buf_release(&a->text);
-	a->rc = curl_easy_perform(c);
-	a->status = 0;
-	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &a->status);
-	curl_slist_free_all(h);
-	curl_easy_cleanup(c);
-}
-
-/* The answer has this status, and its sentence contains `part`. */
-static void expect(const world *w, ask a, long status, const char *part)
-{
-	send_ask(w, &a);
-	CHECK_MSG(a.status == status, "%s %s: %ld, not %ld: %s (%s)", a.method, a.path, a.status, status, a.text.data ? a.text.data : "", curl_easy_strerror(a.rc));
-	CHECK_HAS(a.text.data ? a.text.data : "", part);
-	ul_buf_release(&a.text);
-}
-
-static pid_t start(world *w)
-{
-	pid_t pid = world_serve(w);
-	NEED(world_wait_for(w, "server", "|listening|", 30));
-	return pid;
-}
-
-static void stop(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	world_reap(pid, 5);
-}
-
-static void finish(world *w, pid_t server)
-{
-	pid_t client = world_join(w, "client-1");
-	CHECK_EQ_INT(world_reap(client, 120), 0);
-	CHECK_EQ_INT(world_reap(server, 60), 0);
-	world_check_theta(w);
-}
-
-#define CLIENT "certs/client-1"
 
 /* ---- certificates ---- */
 
@@ -192,19 +106,6 @@ static void test_net_hostile__requests(void)
 
 /* ---- updates ---- */
 
-/* The listing of copy 0's update as it should be, with other first bytes, or none. */
-static void announce(const world *w, const char *poison, ul_buf *text)
-{
-	world other = *w;
-	char dir[4096];
-	ul_err err = {0};
-	ul_net_list l = {0};
-	other.poison = poison;
-	snprintf(dir, sizeof dir, "%s", test_path("made"));
-	NEED_OK(ul_remove_tree(dir, &err) && world_folder(&other, 1, 0, 0xff, dir, &err) && ul_net_list_make(&l, dir, NULL, NULL, &err) && ul_net_list_text(&l, text, &err), err);
-	ul_net_list_release(&l);
-}
-
 static void test_net_hostile__updates(void)
 {
 	world w = world_make(1, 2, 5000);
@@ -266,6 +167,45 @@ static void test_net_hostile__huge(void)
 	refuse_poison("huge", "1e30 times");
 }
 
+/* What was taken in a round that is over is not taken again. */
+static void test_net_hostile__replayed(void)
+{
+	world w = world_make(2, 1, 5000);
+	pid_t server = start(&w);
+	ul_buf text = {0};
+	unsigned char *bytes = ul_malloc(w.bytes);
+	world_bytes(1, 0, bytes, w.bytes, 0xff);
+	const ask list = {.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/listing"}, done = {.who = CLIENT, .method = "POST", .path = "/v1/round/1/copy/0/done"};
+	const ask body = {.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/2", .body = (char *)bytes, .bytes = w.bytes, .header = "Content-Range: bytes 0-4999/5000"};
+	ask announced = list, again = list;
+	announce(&w, NULL, &text);
+	again.body = announced.body = text.data;
+	again.bytes = announced.bytes = text.len;
+	again.path = "/v1/round/2/copy/0/listing";
+	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/work"}, 200, "\"leased\"");
+	expect(&w, announced, 200, "[2,0,5000]");
+	expect(&w, body, 200, "receiving");
+	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/0", .body = "{}\n", .bytes = 3, .header = "Content-Range: bytes 0-2/3"}, 200, "receiving");
+	expect(&w, done, 200, "checking");
+	NEED(world_wait_for(&w, "server", "|applied|", 20));
+	for (int i = 0; i < 200; i++) { /* until round 2 is open */
+		ask a = announced;
+		send_ask(&w, &a);
+		ul_buf_release(&a.text);
+		if (a.status != 503)
+			break;
+		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+	}
+	expect(&w, announced, 409, "round 1 is not open any more");
+	expect(&w, body, 409, "round 1 is not open any more");
+	expect(&w, done, 409, "round 1 is not open any more");
+	expect(&w, again, 403, "not this client's yet"); /* nor under another round's name before it was given */
+	ul_free(bytes);
+	ul_buf_release(&text);
+	finish(&w, server);
+	CHECK_EQ_INT(world_said(&w, "server", "|applied|"), 2);
+}
+
 /* ---- quotas ---- */
 
 static void test_net_hostile__quota(void)
@@ -284,67 +224,6 @@ static void test_net_hostile__quota(void)
 	CHECK_HAS(a.text.data, "the quota of round 1 is used up");
 	ul_buf_release(&a.text);
 	stop(server);
-}
-
-/* ---- slow clients ---- */
-
-static int dial(const world *w)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)w->port)};
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	UL_ASSERT(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0, "connect");
-	return fd;
-}
-
-static long peak_kib(pid_t pid)
-{
-	char path[64], line[256];
-	long kib = -1;
-	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	FILE *f = fopen(path, "r");
-	while (f && fgets(line, sizeof line, f))
-		sscanf(line, "VmHWM: %ld", &kib);
-	if (f)
-		fclose(f);
-	return kib;
-}
-
-/* Sends a byte, and looks whether the other side is still there. */
-static bool is_closed(int fd)
-{
-	char c = 0x16;
-	(void)send(fd, &c, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
-	return n == 0 || (n < 0 && errno != EAGAIN);
-}
-
-/* A byte a second from as many as are let in, and more: all are closed in time, memory stays small, the others are served. */
-static void test_net_hostile__slow(void)
-{
-	world w = world_make(1, 1, 5000);
-	int fd[40], closed = 0;
-	w.server.patience = 3;
-	w.server.connections = 32;
-	pid_t server = start(&w);
-	long before = peak_kib(server);
-	for (int i = 0; i < 40; i++)
-		fd[i] = dial(&w);
-	for (int second = 0; second < 40 && closed < 32; second++) {
-		nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
-		closed = 0;
-		for (int i = 0; i < 40; i++)
-			closed += is_closed(fd[i]);
-	}
-	for (int i = 0; i < 40; i++)
-		close(fd[i]);
-	CHECK_MSG(closed >= 32, "%d of 40 connections were closed", closed);
-	CHECK(world_said(&w, "server", "too slow: 0 bytes in 3 seconds") >= 1);
-	long after = peak_kib(server);
-#ifdef __SANITIZE_ADDRESS__
-	after = before; /* the sanitizer keeps what is freed */
-#endif
-	CHECK_MSG(after - before < 16 << 10, "the server grew from %ld to %ld KiB", before, after);
-	finish(&w, server);
 }
 
 /* ---- a full disk ---- */
