@@ -359,7 +359,7 @@ static void test_checkpoints__cache(void)
 	CHECK_FAILS(ul_model_resolve("org/other", &a, &err) != NULL, err, "there is no model at org/other");
 	CHECK_HAS(err.hint, "hf download org/other");
 	err = (ul_err){0};
-	CHECK_FAILS(ul_model_resolve("../name", &a, &err) != NULL, err, "there is no model at ../name");
+	CHECK_FAILS(ul_model_resolve("../no-model-of-this-name", &a, &err) != NULL, err, "there is no model at ../no-model-of-this-name");
 	CHECK(!*err.hint);
 
 	/* The other variables that huggingface_hub obeys, the stronger before the weaker; and none at all. */
