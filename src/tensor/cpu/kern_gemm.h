@@ -150,9 +150,10 @@ static void pack_packed(float *to, const ul_gemm *g, struct part at, int nr, flo
 	size_t bytes = ul_dtype_bytes(g->b_as, (size_t)g->ldb);
 	const uint8_t *b = g->b;
 
-	if (!g->tb) {
+	if (!g->tb) { /* no further than this part of the columns: a thread's last one may end with the weights */
+		int block = (int)ul_dtype_block(g->b_as), end = (g->n + block - 1) / block * block;
 		int lo = at.j / BLOCK_ELEMS * BLOCK_ELEMS, hi = (at.j + at.n + BLOCK_ELEMS - 1) / BLOCK_ELEMS * BLOCK_ELEMS;
-		hi = hi < g->ldb ? hi : g->ldb;
+		hi = hi < end ? hi : end;
 		for (int p = 0; p < at.k; p++, to += nr) {
 			unpack(g->b_as, b + (size_t)(at.p + p) * bytes, (size_t)lo, (size_t)(hi - lo), rows);
 			pack_row(to, rows + at.j - lo, at.n, nr);
