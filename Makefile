@@ -155,7 +155,7 @@ check-format:
 	@clang-format --dry-run --Werror $(FORMATTED) && echo "clang-format: $(words $(FORMATTED)) files"
 # clang does not know gcc's target pragma.
 $(B)/check/tensor/cpu/kern_avx2.tidy $(B)/fuzz/obj/tensor/cpu/kern_avx2.o: ISA := -mavx2 -mfma -mf16c
-$(B)/check/tensor/cpu/kern_avx512.tidy $(B)/fuzz/obj/tensor/cpu/kern_avx512.o: ISA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
+$(B)/check/tensor/cpu/kern_avx512.tidy $(B)/fuzz/obj/tensor/cpu/kern_avx512.o: ISA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mamx-tile -mamx-bf16
 # A file is looked at again when it or a header has changed.
 $(B)/check/%.tidy: src/%.c .clang-tidy $(wildcard include/*.h src/*/*.h src/*/*/*.h)
 	@mkdir -p $(@D)

@@ -168,6 +168,10 @@ bool ul_record_write(ul_job *j, ul_err *err)
 	json_object_set_new(o, "seed", json_integer(r->train.seed));
 	json_object_set_new(o, "threads", json_integer(ul_threads()));
 	json_object_set_new(o, "backend", json_string(r->model->be->name));
+	json_object_set_new(o, "precision", json_string(ul_precision() == UL_PRECISION_BF16 ? "bf16" : "f32"));
+	if (ul_precision() == UL_PRECISION_BF16) {
+		json_object_set_new(o, "product_error", ul_json_number(ul_product_error()));
+	}
 	json_object_set_new(o, "machine", ul_machine());
 	json_object_set_new(o, "started", json_string(j->started));
 	json_object_set_new(o, "wall_seconds", ul_json_number(j->wall));

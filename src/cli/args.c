@@ -12,7 +12,7 @@
 const ul_opt ul_common_opts[] = {
         {"seed", UL_OPT_INT, offsetof(ul_cli, seed), "0", 0, 9007199254740992.0, NULL, "where all randomness starts; the same seed gives the same bytes", "N"},
         {"threads", UL_OPT_INT, offsetof(ul_cli, threads), "0", 0, 4096, NULL, "threads to compute with; 0 means one for each physical core", "N"},
-        {"precision", UL_OPT_ENUM, offsetof(ul_cli, precision), "auto", 0, 0, "auto|f32|bf16", "of matrix products; auto is f32, and bf16 is refused: no kernel here multiplies in it", NULL},
+        {"precision", UL_OPT_ENUM, offsetof(ul_cli, precision), "auto", 0, 0, "auto|f32|bf16", "of the factors of matrix products; auto is f32, and bf16 is refused where UNLEARN_KERNELS names no path that multiplies in it", NULL},
         {"adapter", UL_OPT_TEXT, offsetof(ul_cli, adapter), NULL, 0, 0, NULL, "a PEFT LoRA adapter put on top of MODEL", "DIR"},
         {"config", UL_OPT_TEXT, offsetof(ul_cli, file), NULL, 0, 0, NULL, "a JSON object of options by name; a flag wins over it", "FILE.json"},
         {"json", UL_OPT_BOOL, offsetof(ul_cli, json), "no", 0, 0, NULL, "results on stdout are machine-readable", NULL},

@@ -21,9 +21,9 @@ typedef struct ul_verb {
 extern const ul_verb *const ul_verbs[], *const ul_mpu_verbs[]; /* generated registry; a sub-verb of mpu is one file mpu_<name>.c */
 
 /* What every verb shares. */
-enum { UL_PRECISION_AUTO,
-	UL_PRECISION_F32,
-	UL_PRECISION_BF16 };
+enum { UL_ASKED_AUTO, /* f32 */
+	UL_ASKED_F32,
+	UL_ASKED_BF16 };
 
 struct ul_cli {
 	const ul_verb *verb;
@@ -35,7 +35,7 @@ struct ul_cli {
 	size_t settings;
 	bool json, quiet, force;
 	int64_t seed, threads;
-	int precision; /* UL_PRECISION_… */
+	int precision; /* UL_ASKED_… */
 	const char *adapter; /* --adapter DIR */
 	const char *file; /* --config FILE.json */
 	bool usage; /* the failure is a wrong use of the command: exit 2 */

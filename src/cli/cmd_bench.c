@@ -99,17 +99,30 @@ static void print_work(const ul_bench *b, const struct work *w, const ul_bench_r
 	fflush(stdout);
 }
 
+static json_t *off_json(void) /* paths that only their name switches on */
+{
+	json_t *v = json_array();
+	for (int i = 0; ul_path_off(i); i++)
+		json_array_append_new(v, json_string(ul_path_off(i)));
+	return v;
+}
+
 static void print_machine(const ul_bench *b)
 {
 	const ul_probe *p = &b->probe;
 	if (b->c->json) {
-		json_t *v = json_pack("{s:s, s:s, s:i, s:f, s:f, s:s, s:I}", "kernels", p->kernels, "products", p->products, "threads", p->threads, "peak_flops", p->flops, "read_bytes", p->bytes,
-		        "model", b->m->path ? b->m->path : "", "parameters", (json_int_t)ul_model_count(b->m));
+		json_t *v = json_pack("{s:s, s:s, s:s, s:b, s:f, s:i, s:f, s:f, s:s, s:I, s:o}", "kernels", p->kernels, "products", p->products, "precision", ul_precision() == UL_PRECISION_BF16 ? "bf16" : "f32", "proven", p->proven, "product_error", p->error,
+		        "threads", p->threads, "peak_flops", p->flops, "read_bytes", p->bytes, "model", b->m->path ? b->m->path : "", "parameters", (json_int_t)ul_model_count(b->m), "off", off_json());
 		ul_cli_print(b->c, v);
 		json_decref(v);
 		return;
 	}
 	printf("kernels %s, products %s, %d threads: %.0f GF/s f32 multiply-adds, %.1f GB/s read\n", p->kernels, p->products, p->threads, p->flops * 1e-9, p->bytes * 1e-9);
+	printf("a product of random numbers is off by %.2g of its length%s\n", p->error, p->proven ? "" : "; these products have never passed their tests on a processor that has them");
+	printf("off unless UNLEARN_KERNELS names them, because they never passed their tests on a processor that has them:");
+	for (int i = 0; ul_path_off(i); i++)
+		printf("%s %s", i ? "," : "", ul_path_off(i));
+	printf("\n");
 }
 
 /* ---- products alone ---- */

@@ -60,6 +60,26 @@ static bool wants_help(int argc, char **argv)
 	return false;
 }
 
+static bool precise(ul_cli *c)
+{
+	if (c->precision != UL_ASKED_BF16)
+		return true;
+	if (ul_set_precision(UL_PRECISION_BF16, &c->err))
+		return true;
+	ul_hint(&c->err, "weights that a file stores as bf16 stay so in memory whatever the precision; docs/performance.md says where products of bf16 are");
+	return false;
+}
+
+/* What products of bfloat16 cost is measured and said, not taken for granted. */
+static void tell_precision(const ul_cli *c)
+{
+	char sentence[160];
+	if (c->precision != UL_ASKED_BF16 || !c->progress.note)
+		return;
+	snprintf(sentence, sizeof sentence, "matrix products round their factors to bf16: a product of random numbers is off by %.2g of its length (measured now)", ul_product_error());
+	c->progress.note(c->progress.ud, sentence);
+}
+
 static int dispatch(ul_cli *c, int argc, char **argv)
 {
 	c->usage = true; /* until the command line is understood */
@@ -78,14 +98,12 @@ static int dispatch(ul_cli *c, int argc, char **argv)
 		return UL_EXIT_USAGE;
 	if (!c->verb->plugins && !c->verb->more && !ul_cli_done(c, NULL))
 		return UL_EXIT_USAGE;
-	if (c->precision == UL_PRECISION_BF16) {
-		ul_fail(&c->err, "--precision bf16 is not to be had: every matrix product here runs in f32");
-		ul_hint(&c->err, "weights that a file stores as bf16 stay so in memory whatever the precision");
+	if (!precise(c))
 		return UL_EXIT_USAGE;
-	}
 	c->usage = false;
 	ul_set_threads((int)c->threads);
 	ul_progress_begin(c);
+	tell_precision(c);
 	int rc = c->verb->main(c, config);
 	ul_progress_end();
 	return rc == UL_EXIT_FAILED && ul_cli_interrupted(NULL) ? UL_EXIT_INTERRUPTED : rc;

@@ -47,9 +47,20 @@ bool ul_rows_alone(const ul_backend *be, int rows);
 void ul_set_threads(int n); /* 0 = physical cores; before the first operator */
 int ul_threads(void);
 
+/* What the factors of a matrix product on "cpu" are rounded to; sums are f32 either way. Before the first operator. False: the
+ * path in use multiplies floats only. Products over so few rows that ul_rows_alone says so stay in f32. */
+enum ul_precision { UL_PRECISION_F32,
+	UL_PRECISION_BF16 };
+bool ul_set_precision(enum ul_precision p, ul_err *err);
+enum ul_precision ul_precision(void);
+double ul_product_error(void); /* of a product of random numbers in that precision, measured: ‖C - exact C‖ / ‖exact C‖ */
+const char *ul_path_off(int i); /* the i-th path that only its name in UNLEARN_KERNELS switches on, or NULL */
+
 typedef struct ul_probe { /* cpu/probe.c: the limits of this machine, measured in some 100 ms */
 	const char *kernels; /* instruction set of the kernels in use: "avx512", "avx2", "base" */
-	const char *products; /* whose matrix products: "own", "blas", "ref" */
+	const char *products; /* whose matrix products: "own", "blas", "ref", "amx", "avx512-bf16" */
+	bool proven; /* false: these products have never passed their tests on a processor that has them */
+	double error; /* ul_product_error */
 	int threads;
 	double flops, bytes; /* per second on these threads: f32 multiply-adds from registers, memory read */
 } ul_probe;

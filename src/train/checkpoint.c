@@ -17,6 +17,7 @@ static const char *const stream_name[UL_STREAMS] = {"forget", "retain", "alt"};
 static json_t *counters(const ul_run *r)
 {
 	json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:f, s:I, s:i, s:i}", "version", 1, "step", (json_int_t)r->step, "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->tokens, "seconds", r->seconds, "updates", (json_int_t)(r->optim ? r->optim->t : 0), "threads", ul_threads(), "tensors", r->params);
+	json_object_set_new(o, "precision", json_integer(ul_precision()));
 	json_t *samplers = json_object();
 	for (int s = 0; s < UL_ALT; s++) {
 		const ul_sampler *p = &r->sampler[s];
@@ -170,10 +171,13 @@ static bool read_samplers(ul_run *r, const json_t *o, ul_err *err)
 
 static bool apply(ul_run *r, const json_t *o, const char *tensors, ul_arena *a, ul_err *err)
 {
-	int64_t step = 0, steps = 0, tokens = 0, updates = 0, count = 0, threads = 0;
+	int64_t step = 0, steps = 0, tokens = 0, updates = 0, count = 0, threads = 0, precision = UL_PRECISION_F32;
 	double seconds = 0;
-	if (!ul_json_int(o, "step", 0, INT64_MAX / 2, &step, err) || !ul_json_int(o, "steps", 0, INT64_MAX / 2, &steps, err) || !ul_json_int(o, "tokens", 0, INT64_MAX / 2, &tokens, err) || !ul_json_int(o, "updates", 0, INT64_MAX / 2, &updates, err) || !ul_json_int(o, "tensors", 0, INT32_MAX, &count, err) || !ul_json_int(o, "threads", 0, INT32_MAX, &threads, err) || !ul_json_real(o, "seconds", 0, 1e18, &seconds, err)) {
+	if (!ul_json_int(o, "step", 0, INT64_MAX / 2, &step, err) || !ul_json_int(o, "steps", 0, INT64_MAX / 2, &steps, err) || !ul_json_int(o, "tokens", 0, INT64_MAX / 2, &tokens, err) || !ul_json_int(o, "updates", 0, INT64_MAX / 2, &updates, err) || !ul_json_int(o, "tensors", 0, INT32_MAX, &count, err) || !ul_json_int(o, "threads", 0, INT32_MAX, &threads, err) || !ul_json_int(o, "precision", UL_PRECISION_F32, UL_PRECISION_BF16, &precision, err) || !ul_json_real(o, "seconds", 0, 1e18, &seconds, err)) {
 		return false;
+	}
+	if (precision != (int64_t)ul_precision() && r->progress && r->progress->note) {
+		r->progress->note(r->progress->ud, "the state was made with another --precision: products round differently from here on");
 	}
 	if (threads != ul_threads() && r->progress && r->progress->note) {
 		r->progress->note(r->progress->ud, "the state was made with another number of threads: sums may round differently from here on");

@@ -28,10 +28,31 @@ test_bench__every_work() {
 test_bench__paths() {
 	UNLEARN_KERNELS=ref exits 0 $U bench llama-tiny --vocab 200 --steps 1 --max-new 4 --work generate
 	has "$(cat "$TMP/out")" "kernels base, products ref"
-	UNLEARN_KERNELS=amx refuses "a path that this build has not" $U bench llama-tiny --work generate
+	for feature in amx_bf16:amx avx512_bf16:avx512-bf16; do
+		grep -qw "${feature%%:*}" /proc/cpuinfo || UNLEARN_KERNELS=${feature#*:} refuses "UNLEARN_KERNELS is ${feature#*:}, which this processor does not run" $U bench llama-tiny --work generate
+	done
 	UNLEARN_KERNELS=fast refuses "\"fast\", which is no path" $U bench llama-tiny --work generate
 	exits 2 $U bench llama-tiny --work sing
 	has "$(cat "$TMP/err")" 'there is no work "sing"'
+}
+
+# Products that no processor has proven are told apart, and never chosen unless their name is.
+test_bench__unproven_paths() {
+	exits 0 $U bench llama-tiny --vocab 200 --work ""
+	has "$(cat "$TMP/out")" "off unless UNLEARN_KERNELS names them, because they never passed their tests on a processor that has them: amx, avx512-bf16"
+	exits 0 $U bench llama-tiny --vocab 200 --work "" --json
+	cp "$TMP/out" "$TMP/own"
+	UNLEARN_KERNELS=amx-emulated exits 0 $U bench llama-tiny --vocab 200 --work "" --json
+	cp "$TMP/out" "$TMP/three"
+	UNLEARN_KERNELS=amx-emulated exits 0 $U bench llama-tiny --vocab 200 --tokens 40 --seqs 1 --steps 1 --work train --json --precision bf16
+	has "$(cat "$TMP/err")" "note: matrix products round their factors to bf16: a product of random numbers is off by 0.00"
+	python3 - "$TMP/own" "$TMP/three" "$TMP/out" <<-'EOF'
+		import json, sys
+		own, three, one = (json.loads(open(f).readline()) for f in sys.argv[1:])
+		assert own["proven"] and own["precision"] == "f32" and own["product_error"] < 1e-6 and own["off"] == ["amx", "avx512-bf16"], own
+		assert not three["proven"] and three["products"] == "amx-emulated" and three["precision"] == "f32" and 1e-6 < three["product_error"] < 2**-16, three
+		assert not one["proven"] and one["precision"] == "bf16" and 1e-3 < one["product_error"] < 2**-7, one
+	EOF
 }
 
 smollm2() { # the GGUF, as in tests/model/test_real.c

@@ -31,6 +31,22 @@ test_train__same_bits_and_resume() {
 	same "$(sha "$TMP/a/model/model.safetensors")" "$(sha "$TMP/b/model/model.safetensors")"
 }
 
+# The loss in bf16 is that of f32 within what rounding to 8 bits brings, and the record says so.
+test_train__precision_bf16() {
+	data
+	settings="--init llama-tiny --train-tokenizer 300 --data $TMP/data.jsonl --epochs 2 --batch 4 --seed 5"
+	UNLEARN_KERNELS=amx-emulated exits 0 $U train $settings -o "$TMP/a"
+	UNLEARN_KERNELS=amx-emulated exits 0 $U train $settings -o "$TMP/b" --precision bf16
+	has "$(cat "$TMP/err")" "note: matrix products round their factors to bf16"
+	python3 - "$TMP/a" "$TMP/b" <<-'EOF'
+		import json, sys
+		a, b = (json.load(open(d + "/run.json")) for d in sys.argv[1:])
+		assert a["precision"] == "f32" and "product_error" not in a and b["precision"] == "bf16" and 1e-3 < b["product_error"] < 2**-7, (a, b)
+		a, b = ([json.loads(l)["loss"] for l in open(d + "/journal.jsonl")] for d in sys.argv[1:])
+		assert a != b and all(abs(x / y - 1) < 0.01 for x, y in zip(a, b)), (a, b)
+	EOF
+}
+
 test_train__adapter_on_rows_of_ids() {
 	data
 	exits 0 $U train $M --data "$TMP/ids.jsonl" --lora r=2,alpha=4,target=all-linear -o "$TMP/m" --quiet

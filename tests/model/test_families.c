@@ -81,6 +81,13 @@ static void test_families__llama_avx512_emulated(void)
 	own("llama");
 }
 
+/* f32 as three products of bfloat16 keeps every golden. */
+static void test_families__llama_amx_emulated(void)
+{
+	setenv("UNLEARN_KERNELS", "amx-emulated", 1);
+	own("llama");
+}
+
 static void test_families__llama_bias(void)
 {
 	own("llama_bias");

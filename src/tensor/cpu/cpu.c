@@ -1,119 +1,12 @@
 /*
- * cpu.c: the fast backend, in float: what this processor can do, and kernels shared out to threads.
+ * cpu.c: the fast backend, in float: kernels shared out to threads.
  */
 #include "tensor/cpu/cpu.h"
 
-#include <cblas.h>
-#include <math.h>
 #include <omp.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* ---- what is there, found once ---- */
-
-static struct {
-	const ul_kernels *kernels;
-	enum ul_product_path products;
-} machine;
-
-/* Old BLAS libraries pick kernels by processor names they do not know, and some of those then crash or are wrong: a small product
- * is compared first. */
-static bool blas_is_right(void)
-{
-	enum { N = 37 };
-	float a[N * N], b[N * N], c[N * N];
-	bool right = true;
-
-	for (int i = 0; i < N * N; i++) {
-		a[i] = (float)(i * 37 % 101) / 50 - 1;
-		b[i] = (float)(i * 53 % 103) / 51 - 1;
-	}
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, N, N, N, 1, a, N, b, N, 0, c, N);
-	for (int i = 0; i < N; i++)
-		for (int j = 0; j < N; j++) {
-			double sum = 0;
-			for (int p = 0; p < N; p++)
-				sum += (double)a[i * N + p] * (double)b[j * N + p];
-			right &= fabs(sum - (double)c[i * N + j]) < 1e-4;
-		}
-	return right;
-}
-
-/* The paths UNLEARN_KERNELS may name. */
-static const struct path {
-	const char *name;
-	const ul_kernels *kernels; /* NULL: the best there are */
-	enum ul_product_path products;
-} paths[] = {
-        {"avx512", &ul_kernels_avx512, UL_PRODUCT_OWN},
-        {"avx2", &ul_kernels_avx2, UL_PRODUCT_OWN},
-        {"base", &ul_kernels_base, UL_PRODUCT_OWN},
-        {"blas", NULL, UL_PRODUCT_BLAS},
-        {"ref", &ul_kernels_base, UL_PRODUCT_REF},
-        {"avx512-emulated", &ul_kernels_avx512_emulated, UL_PRODUCT_OWN},
-};
-enum { PATHS = sizeof paths / sizeof *paths };
-
-static bool runs(const ul_kernels *k)
-{
-	bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); /* all of them have F16C too */
-
-	if (k == &ul_kernels_avx512)
-		return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-	return k != &ul_kernels_avx2 || avx2;
-}
-
-static const struct path *forced(void)
-{
-	const char *name = getenv("UNLEARN_KERNELS");
-
-	for (int i = 0; name && i < PATHS; i++)
-		if (!strcmp(paths[i].name, name))
-			return &paths[i];
-	return NULL;
-}
-
-bool ul_cpu_runs(ul_err *err)
-{
-	const char *name = getenv("UNLEARN_KERNELS");
-	const struct path *p = forced();
-
-	if (!name || !*name || (p && (!p->kernels || runs(p->kernels))))
-		return true;
-	if (p)
-		return ul_fail(err, "UNLEARN_KERNELS is %s, which this processor does not run", name);
-	if (!strcmp(name, "amx"))
-		return ul_fail(err, "UNLEARN_KERNELS is amx, a path that this build has not: avx512, avx2, base, blas, ref and avx512-emulated exist");
-	return ul_fail(err, "UNLEARN_KERNELS is \"%.32s\", which is no path: avx512, avx2, base, blas, ref and avx512-emulated exist", name);
-}
-
-static void find_out(void)
-{
-	const ul_kernels *best = runs(&ul_kernels_avx512) ? &ul_kernels_avx512 : runs(&ul_kernels_avx2) ? &ul_kernels_avx2
-	                                                                                                : &ul_kernels_base;
-	const struct path *p = forced();
-
-	machine.products = p ? p->products : best == &ul_kernels_base ? UL_PRODUCT_BLAS
-	                                                              : UL_PRODUCT_OWN;
-	if (p && p->kernels && runs(p->kernels))
-		best = p->kernels;
-	if (machine.products == UL_PRODUCT_BLAS && !blas_is_right())
-		machine.products = UL_PRODUCT_OWN;
-	machine.kernels = best;
-}
-
-const ul_kernels *ul_cpu(void)
-{
-	if (!machine.kernels)
-		find_out();
-	return machine.kernels;
-}
-
-enum ul_product_path ul_cpu_products(void)
-{
-	ul_cpu();
-	return machine.products;
-}
+/* ---- threads ---- */
 
 void ul_cpu_share(ul_range f, const void *args, size_t n, size_t unit, size_t grain)
 {

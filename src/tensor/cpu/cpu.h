@@ -59,11 +59,16 @@ enum { UL_KEYS = 96,
 
 typedef void (*ul_range)(const void *args, size_t lo, size_t hi);
 
+typedef struct ul_products { /* a way of making products */
+	int rows, panel, panel_packed; /* rows and columns a product is computed in; columns in whole blocks of quantised weights */
+	size_t (*work)(void); /* bytes of packing memory per thread */
+	void (*gemm)(const ul_gemm *g, float *work); /* one thread */
+} ul_products;
+
 typedef struct ul_kernels {
 	const char *name;
-	int panel, panel_packed; /* columns a product is computed in; the same in whole blocks of quantised weights */
-	size_t (*gemm_work)(void); /* bytes of packing memory per thread */
-	void (*gemm)(const ul_gemm *g, float *work); /* one thread */
+	ul_products floats; /* of floats */
+	ul_products tiles_one, tiles_three, words_one; /* of bfloat16: kern_tiles.h; only where vectors are of 512 bits */
 	ul_range few_rows; /* ul_gemm with m small, b transposed, and a as well above UL_FEW_ALONE rows: columns lo … hi - 1 of C */
 
 	void (*turn)(float *to, int nr, const float *from, size_t ldfrom, int k, int n); /* to[p · nr + j] = from[j · ldfrom + p] for n rows j */
@@ -100,12 +105,15 @@ typedef struct ul_rotate_pair {
 extern const ul_kernels ul_kernels_avx512, ul_kernels_avx2, ul_kernels_base;
 extern const ul_kernels ul_kernels_avx512_emulated; /* for tests: never chosen by itself */
 
-/* What this machine runs best, found once; the environment variable UNLEARN_KERNELS forces a path for tests. */
+/* paths.c: what this machine runs best, found once; the environment variable UNLEARN_KERNELS forces a path for tests. */
 enum ul_product_path { UL_PRODUCT_OWN,
 	UL_PRODUCT_BLAS,
 	UL_PRODUCT_REF };
 const ul_kernels *ul_cpu(void);
 enum ul_product_path ul_cpu_products(void);
+const ul_products *ul_cpu_own(void); /* of UL_PRODUCT_OWN, in the precision that was set */
+const char *ul_cpu_products_name(void);
+bool ul_cpu_proven(void); /* false: no processor that has these products has passed their tests */
 bool ul_cpu_runs(ul_err *err); /* false: UNLEARN_KERNELS names a path that this machine or this build has not */
 
 /* f over [0, n), cut into one range per thread at multiples of `unit`; not worth a second thread below `grain` elements each. */

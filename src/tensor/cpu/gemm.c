@@ -90,14 +90,14 @@ static void cut(int n, int unit, int t, int threads, int *from, int *count)
 
 static void by_own(const ul_gemm *g)
 {
-	const ul_kernels *k = ul_cpu();
+	const ul_products *k = ul_cpu_own();
 	int threads = (double)g->m * g->n * g->k < SMALL ? 1 : ul_threads();
-	size_t each = (k->gemm_work() + 63) / 64 * 64;
+	size_t each = (k->work() + 63) / 64 * 64;
 	ul_mark mark = ul_arena_mark(g->work);
 	char *work = ul_alloc_raw(g->work, each * (size_t)threads);
 	int panel = g->b_as == UL_F32 ? k->panel : k->panel_packed;
 	/* by columns unless whole panels would leave threads idle */
-	int wide = (units(units(g->n, panel), threads)) * panel, tall = units(units(g->m, 8), threads) * 8;
+	int wide = (units(units(g->n, panel), threads)) * panel, tall = units(units(g->m, k->rows), threads) * k->rows;
 	bool by_cols = (double)wide * g->m <= 1.1 * (double)tall * g->n;
 
 	if (!work)
@@ -108,7 +108,7 @@ static void by_own(const ul_gemm *g)
 		if (by_cols)
 			cut(g->n, panel, t, threads, &c, &n);
 		else
-			cut(g->m, 8, t, threads, &r, &m);
+			cut(g->m, k->rows, t, threads, &r, &m);
 		ul_gemm p = part_of(g, r, m, c, n);
 		if (m > 0 && n > 0)
 			k->gemm(&p, (float *)(void *)(work + (size_t)t * each));

@@ -12,15 +12,22 @@
 #include "tensor/cpu/kern_unpack.h"
 #include "tensor/cpu/kern_gemm.h"
 #include "tensor/cpu/kern_few.h"
+#if UL_ISA == 512
+#include "tensor/cpu/tiles.h"
+#include "tensor/cpu/kern_tiles.h"
+#endif
 #include "tensor/cpu/kern_rows.h"
 #include "tensor/cpu/kern_attend.h"
 #include "tensor/cpu/kern_probe.h"
 
 const ul_kernels UL_KERNELS = {
         .name = UL_KERNELS_NAME,
-        .panel = NR,
-        .panel_packed = NB,
-        .gemm_work = gemm_work,
+        .floats = {8, NR, NB, gemm_work, gemm_one},
+#if UL_ISA == 512
+        .tiles_one = {SIDE, SIDE, SIDE, tiles_work, tiles_one},
+        .tiles_three = {SIDE, SIDE, SIDE, tiles_work, tiles_three},
+        .words_one = {SIDE, SIDE, SIDE, tiles_work, words_one},
+#endif
         .few_rows = few_rows,
         .turn = turn,
         .act = act,
@@ -54,7 +61,6 @@ const ul_kernels UL_KERNELS = {
         .attend = attend,
         .attend_few = attend_few,
         .attend_grad = attend_grad,
-        .gemm = gemm_one,
         .probe_flops = 2 * CHAINS * VW,
         .probe_fma = probe_fma,
         .probe_read = probe_read,
