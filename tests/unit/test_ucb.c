@@ -159,24 +159,22 @@ static double best_of(const ul_try *t, int n)
 	return best;
 }
 
-static void test_ucb__finds_more_than_chance(void)
+/* The same number of tries, by the network and by chance alone, on ten seeds: of how many does the network find the better arm? */
+static void against_chance(int arms, int scored, const ul_ucb_config *c)
 {
-	enum { ARMS = 2000,
-		BUDGET = 80 };
+	enum { FIRST = 15,
+		PICKS = 25,
+		BUDGET = 2 * (FIRST + PICKS) };
 	ul_err err = {0};
 	int won = 0;
-	double mine = 0, chance = 0;
-	static double x[ARMS * 10];
+	double mine = 0, chance = 0, *x = ul_malloc((size_t)arms * 10 * sizeof *x);
 	for (uint64_t seed = 0; seed < 10; seed++) {
 		struct world w = {.x = x};
 		ul_try t[BUDGET], r[BUDGET];
 		int n = 0, m = 0;
-		ul_sobol(ARMS, 10, true, seed, x);
-		ul_search s = {.arms = ARMS, .x = x, .rounds = 2, .first = 15, .picks = 25, .scored = 500, .ucb = ul_ucb_defaults(10), .reward = reward, .ud = &w};
+		ul_sobol(arms, 10, true, seed, x);
+		ul_search s = {.arms = arms, .x = x, .rounds = 2, .first = FIRST, .picks = PICKS, .scored = scored, .ucb = *c, .reward = reward, .ud = &w};
 		s.ucb.seed = seed;
-		s.ucb.width = 32;
-		s.ucb.lr = 3e-3;
-		s.ucb.steps = 200;
 		NEED_OK(ul_search_run(&s, t, &n, &err), err);
 		s.first = BUDGET;
 		s.rounds = 1;
@@ -189,8 +187,27 @@ static void test_ucb__finds_more_than_chance(void)
 		mine += best_of(t, n) / 10;
 		chance += best_of(r, m) / 10;
 	}
+	ul_free(x);
 	CHECK_MSG(won >= 8, "better than chance on %d of 10 seeds, mean best %.3f against %.3f", won, mine, chance);
 	printf("better than chance on %d of 10 seeds, mean best %.3f against %.3f\n", won, mine, chance);
+}
+
+static void test_ucb__finds_more_than_chance(void)
+{
+	ul_ucb_config c = ul_ucb_defaults(10);
+	c.width = 32;
+	c.lr = 3e-3;
+	c.steps = 200;
+	against_chance(2000, 500, &c);
+}
+
+/* As the source reveal searches when it is told nothing else: the network, its steps and ν, and the arms looked at before a pick. */
+static void test_ucb__finds_more_than_chance_by_default(void)
+{
+	ul_ucb_config c = ul_ucb_defaults(10);
+	if (!getenv("LONG"))
+		SKIP("LONG=1 searches so, for half a minute");
+	against_chance(4000, 1000, &c);
 }
 
 static void test_ucb__search_ends_with_the_arms(void)
