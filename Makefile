@@ -7,7 +7,7 @@
 #            make phenomena  what the literature says must happen on a synthetic world, measured (minutes)
 #            make reproduce-dfsu   data-free unlearning by inversion and its ablations, one table (an hour; SHORT=1: a minute, for CI)
 #            make reproduce-by-name   forgetting by a list of names and its controls, one table (minutes; SHORT=1: less than one, for CI)
-#            make reproduce-reveal   Reveal and Release on two skills of a small model, three seeds; SHORT=1 for CI, SIZE=full for a larger one and entities
+#            make reproduce-reveal   Reveal and Release on four tasks of small models, three seeds; TASK="skills style ner domain", MODEL=path for a real one, SHORT=1 for CI
 #            make fuzz       every parser under libFuzzer, TIME=10 seconds each
 #            make bench      how fast, beside PyTorch on the same work (minutes; THREADS=1 ROUNDS=3 MODEL=path)
 #            make interop    exports opened by transformers, peft and llama.cpp
