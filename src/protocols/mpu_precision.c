@@ -43,29 +43,32 @@ static size_t sample(const ul_param *p, float *x, float *room)
 static bool look(const ul_mpu *m, const ul_param *p, double sigma, const float *w, size_t n, counts *c, ul_err *err)
 {
 	ul_mpu_copies copies = {m->how.copies, m->alpha};
-	float at[SAMPLE], without[SAMPLE];
+	size_t count = (size_t)m->how.copies;
+	float without[SAMPLE], *at = ul_malloc((count * n + 1) * sizeof *at), *out[UL_MPU_MAX_COPIES] = {0}; /* [copies, n] */
 	double left[SAMPLE] = {0}, weights = 0;
+	if (!at)
+		return ul_nomem(err, count * n * sizeof *at);
 	memcpy(without, w, n * sizeof *w);
 	ul_mpu_round_to(m->how.dtype, without, n);
-	for (int k = 0; k < m->how.copies; k++)
-		weights += 1 / m->alpha[k];
 	for (int k = 0; k < m->how.copies; k++) {
-		float *out[UL_MPU_MAX_COPIES] = {0};
-		out[k] = at;
-		memcpy(at, w, n * sizeof *at);
-		if (!ul_mpu_add_noise(&m->key, m->round, p->name, &copies, sigma, 0, out, n, err))
-			return false;
-		ul_mpu_round_to(m->how.dtype, at, n);
+		weights += 1 / m->alpha[k];
+		out[k] = at + (size_t)k * n;
+		memcpy(out[k], w, n * sizeof *w);
+	}
+	bool ok = ul_mpu_add_noise(&m->key, m->round, p->name, &copies, sigma, 0, out, n, err);
+	for (int k = 0; ok && k < m->how.copies; k++) {
+		ul_mpu_round_to(m->how.dtype, out[k], n);
 		for (size_t i = 0; i < n; i++) {
-			c->moved += at[i] != without[i];
-			left[i] += ((double)at[i] - w[i]) / m->alpha[k] / weights;
+			c->moved += out[k][i] != without[i];
+			left[i] += ((double)out[k][i] - w[i]) / m->alpha[k] / weights;
 		}
 		c->all += n;
 	}
+	ul_free(at);
 	for (size_t i = 0; i < n; i++)
 		c->left += left[i] * left[i];
 	c->noise += sigma * sigma * (double)n;
-	return true;
+	return ok;
 }
 
 /* Rounding of a base that was stored with fewer bits than the model counts as a change of the model. */

@@ -81,7 +81,7 @@ static void test_families__llama_avx512_emulated(void)
 	own("llama");
 }
 
-/* f32 as three products of bfloat16 keeps every golden. */
+/* f32 as three products of bfloat16 keeps this golden; docs/performance.md says which it misses. */
 static void test_families__llama_amx_emulated(void)
 {
 	setenv("UNLEARN_KERNELS", "amx-emulated", 1);

@@ -58,7 +58,7 @@ double ul_product_error(void)
 		N = 96,
 		K = 512 };
 	ul_arena arena = {0};
-	float *x = ul_alloc(&arena, (size_t)(M + N) * K * sizeof *x), *w = x + (size_t)M * K, *y = ul_alloc(&arena, (size_t)M * N * sizeof *y);
+	float *x = ul_alloc(&arena, (size_t)(M + N) * K * sizeof *x), *w = x ? x + (size_t)M * K : NULL, *y = ul_alloc(&arena, (size_t)M * N * sizeof *y);
 	ul_rng r = ul_rng_at(1, "product error", 0);
 	double off = 0, all = 0;
 
