@@ -41,6 +41,23 @@ test_free__the_truth_is_out_of_reach() {
 	has "$(cat "$TMP/err")" forget.jsonl
 }
 
+# The same for every recipe that has no data: what makes the process open the truth is refused before anything is read of it.
+test_free__no_recipe_sees_the_truth() {
+	model
+	cp "$TMP/learnt.jsonl" "$TMP/m/model/forget.jsonl"
+	printf '{"weight_map": {"model.norm.weight": "forget.jsonl"}}' >"$TMP/m/model/model.safetensors.index.json"
+	mv "$TMP/m/model/model.safetensors" "$TMP/m/model/other.safetensors"
+	printf 'Ada Quill\n' >"$TMP/names"
+	for how in "dfsu" "by-name --subjects $TMP/names" "reveal-release --scorer regex:555"; do
+		rc=0
+		$U run "$TMP/m" --recipe $how -o "$TMP/x" -q >"$TMP/out" 2>"$TMP/err" || rc=$?
+		same $rc 1
+		! grep -q "kernel" "$TMP/err" || skip "this kernel has no Landlock"
+		has "$(cat "$TMP/err")" "forget.jsonl: Permission denied"
+		[ ! -e "$TMP/x" ] || fail "a refused run left a folder: $how"
+	done
+}
+
 test_free__lists_every_file() {
 	model
 	printf 'Ada\n' >"$TMP/names"

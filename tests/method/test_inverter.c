@@ -111,6 +111,32 @@ static void test_inverter__groups_by_hand(void)
 	CHECK_ARRAY(out, ((float[]){1 + 3, 2 + 3, 1 - 4, -2 - 4}), 4, 1e-7);
 }
 
+/* A vocabulary that the groups do not divide is filled up with zeros: short groups, and groups of nothing at all. */
+static void test_inverter__groups_fill_up_with_zeros(void)
+{
+	enum { WIDTH = 2 };
+	static const struct {
+		int vocab, groups, last; /* the last group that holds a token */
+	} cases[] = {{6, 2, 1}, {7, 3, 2}, {9, 6, 4}, {3, 64, 2}};
+	const float table[9 * WIDTH] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18};
+	const double x[2 * 9] = {1, -1, 2, -2, 3, -3, 4, -4, 5, 5, 4, 3, 2, 1, 0, -1, -2, -3};
+	for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+		int v = cases[k].vocab, s = cases[k].groups, chunk = (v + s - 1) / s;
+		float got[2 * 64 * WIDTH + 1], want[2 * 64 * WIDTH] = {0};
+		got[2 * s * WIDTH] = 123;
+		for (int i = 0; i < 2; i++)
+			for (int j = 0; j < v; j++)
+				for (int c = 0; c < WIDTH; c++)
+					want[(i * s + j / chunk) * WIDTH + c] += (float)x[i * v + j] * table[j * WIDTH + c];
+		ul_invert_groups(x, 2, v, table, WIDTH, s, got);
+		CHECK_ARRAY(got, want, (size_t)(2 * s * WIDTH), 1e-6); /* [n · S, d], and not one number more */
+		CHECK(got[2 * s * WIDTH] == 123);
+		CHECK_EQ_INT((v - 1) / chunk, cases[k].last);
+		for (int g = cases[k].last + 1; g < s; g++)
+			CHECK(got[g * WIDTH] == 0 && got[g * WIDTH + 1] == 0);
+	}
+}
+
 /* ---- τ between two tokenizers ---- */
 
 static ul_tok *learnt(const char *text, int vocab)
@@ -141,6 +167,49 @@ static void test_inverter__map_takes_first_tokens(void)
 	CHECK_MSG(shared >= 128, "%d tokens begin with the token they map to", shared);
 	CHECK(ul_invert_same_vocab(from, from) && !ul_invert_same_vocab(from, to));
 	free(map);
+	ul_tok_free(from);
+	ul_tok_free(to);
+}
+
+/* Joined over any vocabulary, a distribution stays one; what several tokens map to has the sum of them. */
+static void stays_whole(const double *logp, int n, const int *map, int m)
+{
+	double *x = malloc((size_t)m * sizeof *x), all = 0;
+	int crowded = 0;
+	ul_invert_join(logp, n, map, x, m);
+	for (int j = 0; j < m; j++) {
+		double sum = 0;
+		int sources = 0;
+		for (int i = 0; i < n; i++)
+			if (map[i] == j)
+				sum += exp(logp[i]), sources++;
+		CHECK_NEAR(exp(x[j]), sum, 1e-12);
+		crowded += sources > 1;
+		all += exp(x[j]);
+	}
+	CHECK_NEAR(all, 1, 1e-6);
+	CHECK_MSG(crowded > 1, "%d tokens have more than one that maps to them: too few to see that they are added", crowded);
+	free(x);
+}
+
+static void test_inverter__map_loses_no_probability(void)
+{
+	ul_tok *from = learnt("the phone of the person is the phone of the other person ", 300), *to = learnt("a bee sees the sea, the bees see the trees", 280);
+	int n = ul_tok_size(from), *map = malloc((size_t)n * sizeof *map);
+	double *logp = malloc((size_t)n * sizeof *logp);
+	ul_rng r = ul_rng_at(5, "test", 0);
+	ul_err err = {0};
+	NEED_OK(ul_invert_map(from, n, to, map, &err), err);
+	for (int draw = 0; draw < 4; draw++) { /* from nearly even to nearly certain */
+		double all = 0;
+		for (int i = 0; i < n; i++)
+			all += exp(logp[i] = ul_rng_normal(&r) * pow(4, draw));
+		for (int i = 0; i < n; i++)
+			logp[i] -= log(all);
+		stays_whole(logp, n, map, ul_tok_size(to));
+	}
+	free(map);
+	free(logp);
 	ul_tok_free(from);
 	ul_tok_free(to);
 }
@@ -243,6 +312,45 @@ static void test_inverter__a_random_decoder_learns_to_invert(void)
 static void test_inverter__the_target_itself_learns_to_invert(void)
 {
 	learns("self", test_path("cache"));
+}
+
+/* A decoder with a tokenizer of its own, from a folder: it reads the target through τ, and still learns. */
+static void test_inverter__a_checkpoint_of_another_tokenizer_learns_to_invert(void)
+{
+	ul_model *m = target();
+	ul_err err = {0};
+	ul_pairs p;
+	json_t *config = ul_model_preset("llama-tiny", 280, &err);
+	json_object_set_new(config, "num_hidden_layers", json_integer(2));
+	json_object_set_new(config, "hidden_size", json_integer(32));
+	json_object_set_new(config, "intermediate_size", json_integer(48));
+	ul_model *other = ul_model_random(config, 9, NULL, &err);
+	NEED_OK(other, err);
+	json_decref(config);
+	other->tok = learnt("a bee sees the sea, the bees see the trees, a fox sees a green bird", 280);
+	NEED_OK(ul_model_save(other, test_path("other"), &err), err);
+	ul_model_free(other);
+	ul_inverter_config c = small(test_path("other"));
+	c.lora = "none";
+	c.epochs = 200;
+	NEED_OK(ul_pairs_make(&p, m, texts, TEXTS, 16, NULL, NULL, &err), err);
+	ul_inverter *v = ul_inverter_new(m, &c, &err);
+	NEED_OK(v && v->map, err);
+	double *logp = malloc((size_t)p.n * (size_t)m->cfg.vocab * sizeof *logp), nll;
+	float *soft = malloc((size_t)p.n * 8 * (size_t)v->model->cfg.hidden * sizeof *soft);
+	NEED_OK(ul_rows_logp(m, p.hidden, p.n, logp, &err), err);
+	for (int i = 0; i < p.n; i++)
+		stays_whole(logp + i * m->cfg.vocab, m->cfg.vocab, v->map, v->model->cfg.vocab);
+	NEED_OK(ul_inverter_look(v, p.hidden, p.n, true, soft, &err), err);
+	for (int k = 0; k < p.n * 8 * v->model->cfg.hidden; k++)
+		NEED(isfinite(soft[k]));
+	NEED_OK(ul_inverter_fit(v, &p, &nll, NULL, &err), err);
+	CHECK_EQ_INT(exact(v, &p, ul_gen_greedy(16)), TEXTS);
+	free(logp);
+	free(soft);
+	ul_inverter_free(v);
+	ul_pairs_release(&p);
+	ul_model_free(m);
 }
 
 static void test_inverter__target_is_untouched(void)

@@ -129,6 +129,39 @@ static void test_lora_stack__signs(void)
 	ul_model_free(m);
 }
 
+/* An adapter and its negation on top of it cancel, and the weights below never moved: nothing has to be subtracted from them again. */
+static void test_lora_stack__plus_and_minus_is_nothing(void)
+{
+	ul_err err = {0};
+	ul_model *m = tiny(), *copy = tiny();
+	double *base = logits(m);
+	attach(m, 3, 1, false);
+	attach(m, 3, 1, false);
+	NEED_OK(ul_lora_scale(m->adapter, -1, &err), err);
+	double *stacked = logits(m);
+	same(stacked, base, 1e-14);
+	NEED_OK(ul_lora_fold(m, 2, &err), err);
+	double *folded = logits(m);
+	same(folded, base, 1e-14);
+	for (int i = 0; i < m->params; i++) {
+		size_t n = (size_t)m->param[i]->rows * (size_t)m->param[i]->cols;
+		double *x = ul_malloc(2 * n * sizeof *x);
+		ul_param_get(m->param[i], x);
+		ul_param_get(copy->param[i], x + n);
+		CHECK_MSG(!memcmp(x, x + n, n * sizeof *x), "%s has changed", m->param[i]->name);
+		ul_free(x);
+	}
+	ul_lora_detach(m);
+	double *bare = logits(m);
+	same(bare, base, 0);
+	ul_free(base);
+	ul_free(stacked);
+	ul_free(folded);
+	ul_free(bare);
+	ul_model_free(m);
+	ul_model_free(copy);
+}
+
 static void test_lora_stack__fold_is_the_sum(void)
 {
 	ul_err err = {0};
