@@ -91,6 +91,7 @@ bool ul_folder_open(ul_job *j, ul_err *err); /* made, with a place aside to begi
 bool ul_folder_settle(ul_job *j, ul_err *err); /* the run can begin: what it replaces goes, what it wrote aside takes its place */
 void ul_folder_undo(ul_job *j); /* it cannot: what folder_open began is gone again, and nothing else */
 bool ul_folder_finish(ul_job *j, ul_err *err); /* state and generated rows removed */
+void ul_folder_failed(ul_job *j, ul_err *err); /* after a failure: what can be gone on with stays and is named, what cannot goes */
 bool ul_folder_clean(const char *dir, int *removed, ul_err *err);
 bool ul_rows_write(const ul_dataset *d, const char *path, ul_err *err); /* forget.jsonl */
 bool ul_rows_hide(ul_job *j, const ul_dataset *d, const char *path, ul_err *err); /* generated ones: readable by the owner only */

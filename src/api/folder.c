@@ -158,6 +158,18 @@ bool ul_folder_finish(ul_job *j, ul_err *err)
 	return ok;
 }
 
+/* A method with a procedure of its own has only the state of its beginning: what its source has told goes with it, unless somebody has
+ * pressed Ctrl-C and may go on. A loop has the state of its last steps. */
+void ul_folder_failed(ul_job *j, ul_err *err)
+{
+	const ul_progress *p = j->run.progress;
+	if (j->run.method->run && j->source && !(p && p->stop && p->stop(p->ud))) {
+		ul_folder_finish(j, NULL);
+		return;
+	}
+	ul_hint(err, "--resume %s goes on from its last state, `unlearn clean %s` removes that", j->cfg.output, j->cfg.output);
+}
+
 bool ul_folder_clean(const char *dir, int *removed, ul_err *err)
 {
 	ul_arena a = {0};

@@ -108,6 +108,12 @@ bool ul_run_outset(ul_run *r, const char *model, const char *adapter, const ul_p
 	if (!j->cfg.data_free) {
 		return true;
 	}
+	const char *apart = ul_settings_get(j->setting, j->settings, "apart");
+	if (apart) {
+		ul_fail(err, "--apart %s: rows of real people are what a run with --data-free must not see", apart);
+		ul_hint(err, "`unlearn audit --source-rows F --pool P` compares pool and truth afterwards");
+		return false;
+	}
 	bool ok = add_machine(&l) && add_output(&l) && add_named(&l) && ul_model_paths(model, visit, &l, err) && (!adapter || ul_model_paths(adapter, visit, &l, err));
 	ok = ok && ul_confine(l.at, l.n, &j->confined, err);
 	j->grant = l.at;

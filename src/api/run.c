@@ -398,6 +398,9 @@ bool ul_run_train(ul_run *r, const ul_progress *progress, ul_err *err)
 	r->progress = progress;
 	r->stopped = false;
 	bool ok = r->method->run ? r->method->run(r, r->config, err) : ul_loop_run(r, &stopped, err);
+	if (!ok && r->dir) {
+		ul_folder_failed(j, err);
+	}
 	if (ok && !stopped && !ul_watch_conclude(j, err)) {
 		ok = false;
 		if (r->dir) {

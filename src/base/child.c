@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,6 +19,7 @@
 
 enum { LONGEST = 4 << 20 }; /* bytes of an answer */
 #define PATIENCE 0.5 /* seconds to end by itself, once its input is closed */
+#define LOOK 0.1 /* seconds between looks at whether it is still there */
 
 struct ul_child {
 	pid_t pid; /* 0 once it has ended */
@@ -92,19 +95,24 @@ ul_child *ul_child_start(const char *command, const char *what, double seconds, 
 	return c;
 }
 
-/* Waits up to `seconds`, then kills; the status of its end. */
+/* Has it ended? What it has started may still hold the other end of its output open, and there would be no end of that. */
+static bool gone(const ul_child *c)
+{
+	siginfo_t end = {0};
+	return waitid(P_PID, (id_t)c->pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid != 0;
+}
+
+/* Waits up to `seconds`, then kills, and with it whatever it has started and left behind; the status of its end. It is looked at before
+ * it is collected: as long as it is not, its number names no other group. */
 static int reap(ul_child *c, double seconds)
 {
 	int status = 0;
 	double until = now() + seconds;
-	pid_t got;
-	while ((got = waitpid(c->pid, &status, WNOHANG)) == 0 && now() < until) {
+	while (!gone(c) && now() < until) {
 		poll(NULL, 0, 5);
 	}
-	if (got == 0) {
-		kill(-c->pid, SIGKILL);
-		waitpid(c->pid, &status, 0);
-	}
+	kill(-c->pid, SIGKILL);
+	waitpid(c->pid, &status, 0);
 	c->pid = 0;
 	return status;
 }
@@ -178,24 +186,55 @@ static bool pull(ul_child *c)
 	return k > 0 || (k < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
+/* Before a question there is nothing to read: what comes unasked would be taken for the answer to it, and every later one be wrong. */
+static bool early(ul_child *c)
+{
+	return c->read.len > 0 || (pull(c) && c->read.len > 0);
+}
+
+/* And nobody answers what he has not read: its input is empty once it has. */
+static bool unread(const ul_child *c)
+{
+	int queued = 0;
+	return ioctl(c->in, SIOCOUTQ, &queued) == 0 && queued > 0;
+}
+
+static bool unasked(ul_child *c, const ul_buf *said, ul_err *err)
+{
+	int status;
+	drop(c, 0, &status);
+	ul_fail(err, "the %s \"%s\" wrote more than it was asked for: \"%.*s\"", c->what, c->command, (int)(said->len < 80 ? said->len : 80), said->data ? said->data : "");
+	ul_hint(err, "it must answer each line with one line, and write nothing else there");
+	return false;
+}
+
 bool ul_child_ask(ul_child *c, const char *line, size_t n, ul_buf *answer, ul_err *err)
 {
 	ul_buf out = {0};
 	size_t done = 0;
 	double until = now() + c->seconds;
 	bool ok = c->pid > 0 || ul_fail(err, "the %s \"%s\" has ended", c->what, c->command), answered = false;
+	ok = ok && (!early(c) || unasked(c, &c->read, err));
 	ul_buf_add(&out, line, n);
 	ul_buf_str(&out, "\n");
 	while (ok && !answered) {
 		struct pollfd p[2] = {{.fd = c->out, .events = POLLIN}, {.fd = done < out.len ? c->in : -1, .events = POLLOUT}};
 		double left = until - now();
-		if (left <= 0 || (poll(p, 2, (int)(left * 1000) + 1) == 0 && now() >= until)) {
+		bool over = gone(c); /* before the look at what it has written: nothing comes after that */
+		int ready = left > 0 ? poll(p, 2, (int)((left < LOOK ? left : LOOK) * 1000) + 1) : 0;
+		if (ready == 0 && over) {
+			ok = ended(c, err);
+		} else if (ready == 0 && now() >= until) {
 			ok = silent(c, err);
+		} else if (ready <= 0) {
+			continue;
 		} else if ((p[1].revents && !push(c, out.data, out.len, &done)) || (p[0].revents && !pull(c))) {
 			ok = ended(c, err);
 		} else if (out.failed || c->read.failed) {
 			ok = ul_nomem(err, c->read.cap);
-		} else if (!(answered = done == out.len && take_line(c, answer)) && c->read.len > LONGEST) {
+		} else if ((answered = done == out.len && take_line(c, answer))) {
+			ok = !unread(c) || unasked(c, answer, err);
+		} else if (c->read.len > LONGEST) {
 			int status;
 			drop(c, 0, &status);
 			ok = ul_fail(err, "the %s \"%s\" wrote more than %d bytes without ending the line", c->what, c->command, LONGEST);

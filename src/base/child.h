@@ -12,9 +12,9 @@ typedef struct ul_child ul_child;
  * not exist shows at the first question. */
 ul_child *ul_child_start(const char *command, const char *what, double seconds, ul_err *err);
 /* Writes the line (without its end) and reads one; appended to `answer` without its end. A command that ends, stays silent for longer
- * than `seconds`, or answers without end is ended, and every further question fails. */
+ * than `seconds`, answers without end, or has written anything it was not asked for is ended, and every further question fails. */
 bool ul_child_ask(ul_child *c, const char *line, size_t n, ul_buf *answer, ul_err *err);
 const char *ul_child_command(const ul_child *c);
-void ul_child_end(ul_child *c); /* its input is closed; if that does not end it soon, it is killed */
+void ul_child_end(ul_child *c); /* its input is closed; if that does not end it soon, it is killed; what it has started, too */
 
 #endif

@@ -6,21 +6,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Messages quote names from files that strangers made: a control byte must not reach a terminal, nor half a UTF-8 character. */
+/* Bytes of the UTF-8 character at s; 0 = there is none, or a control of C1. */
+static size_t character(const char *s)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	size_t n = u[0] < 0x80 ? 1 : u[0] >= 0xC2 && u[0] < 0xE0 ? 2
+	                     : u[0] >= 0xE0 && u[0] < 0xF0       ? 3
+	                     : u[0] >= 0xF0 && u[0] < 0xF5       ? 4
+	                                                         : 0;
+	for (size_t i = 1; i < n; i++)
+		if ((u[i] & 0xC0) != 0x80) /* the end of the string is none either */
+			return 0;
+	return u[0] == 0xC2 && u[1] < 0xA0 ? 0 : n;
+}
+
+/* Messages quote names from files that strangers made, and what commands print: a control byte must not reach a terminal, nor what is no
+ * UTF-8, nor half a character. */
 static void clean(char *s, size_t size)
 {
-	size_t n = strlen(s), cut = n;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-		if (c < 0x20 || c == 0x7f)
-			s[i] = '?';
+	size_t cut = strlen(s), step;
+	if (cut + 1 >= size) {
+		while (cut > 0 && ((unsigned char)s[cut - 1] & 0xC0) == 0x80)
+			cut--;
+		if (cut > 0 && (unsigned char)s[cut - 1] >= 0xC0)
+			s[cut - 1] = '\0';
 	}
-	if (n + 1 < size)
-		return;
-	while (cut > 0 && ((unsigned char)s[cut - 1] & 0xC0) == 0x80)
-		cut--;
-	if (cut > 0 && (unsigned char)s[cut - 1] >= 0xC0)
-		s[cut - 1] = '\0';
+	for (; *s; s += step) {
+		unsigned char c = (unsigned char)*s;
+		step = character(s);
+		if (c < 0x20 || c == 0x7f || step == 0) {
+			*s = '?';
+			step = 1;
+		}
+	}
 }
 
 bool(ul_fail)(ul_err *err, const char *fmt, ...)

@@ -191,7 +191,16 @@ bool ul_templates_builtin(ul_templates *t, const ul_pool *p, ul_err *err)
 	return t->n > 0 || ul_fail(err, "the pool fills none of the built-in templates: it has no names, or nothing to say about them");
 }
 
-bool ul_templates_read(ul_templates *t, const char *path, ul_err *err)
+/* The first type that a template asks for and the pool does not have; UL_PII_TYPES: it has them all. */
+static int lacking(const ul_pool *p, unsigned slots, bool names)
+{
+	int type = 0;
+	while (type < UL_PII_TYPES && (!(slots >> type & 1) || p->n[type] || (names && type == UL_PII_NAME)))
+		type++;
+	return type;
+}
+
+bool ul_templates_read(ul_templates *t, const char *path, const ul_pool *p, bool names, ul_err *err)
 {
 	ul_buf file = {0}, text = {0};
 	char *save = NULL;
@@ -205,6 +214,9 @@ bool ul_templates_read(ul_templates *t, const char *path, ul_err *err)
 		}
 		if (!slots_of(line))
 			ok = ul_fail(err, "%s: the template \"%.80s\" has no slot such as {NAME} or {EMAIL}", path, line);
+		int none = lacking(p, slots_of(line), names);
+		if (none < UL_PII_TYPES)
+			ok = ul_fail(err, "%s: the pool holds nothing of type %s, which the template \"%.80s\" asks for", path, ul_pii_name((enum ul_pii)none), line);
 		ok = ok && (!text.failed || ul_nomem(err, text.cap)) && add(t, text.data, err);
 	}
 	if (ok && t->n == 0)
@@ -263,8 +275,7 @@ int ul_template_fill(const ul_templates *t, const ul_pool *p, const char *const 
 		}
 		bool given = type == UL_PII_NAME && names;
 		if (!drawn[type])
-			drawn[type] = given ? names[ul_rng_below(r, (uint32_t)name_n)] : p->n[type] ? p->value[type][ul_rng_below(r, (uint32_t)p->n[type])]
-			                                                                            : ul_pii_name(type);
+			drawn[type] = given ? names[ul_rng_below(r, (uint32_t)name_n)] : p->value[type][ul_rng_below(r, (uint32_t)p->n[type])];
 		ul_buf_str(out, drawn[type]);
 		s += slot;
 	}

@@ -34,7 +34,8 @@ typedef struct ul_templates {
 } ul_templates;
 
 bool ul_templates_builtin(ul_templates *t, const ul_pool *p, ul_err *err); /* those whose slots the pool can fill */
-bool ul_templates_read(ul_templates *t, const char *path, ul_err *err); /* one a line; \n in it is a line's end */
+/* One a line; \n in it is a line's end. `names`: names come from elsewhere. A slot that the pool holds nothing for is refused. */
+bool ul_templates_read(ul_templates *t, const char *path, const ul_pool *p, bool names, ul_err *err);
 /* Rows in which personal data are recognised become templates, with slots where those stood (entity swapping): rows of many people
  * become one. The annotator may be NULL. */
 bool ul_templates_learn(ul_templates *t, const char *const *text, int n, const ul_pool *p, ul_annotator *a, ul_err *err);

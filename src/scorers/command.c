@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-enum { SECONDS = 120 }; /* for an answer: the first may have to load a model */
-
 static bool ask(ul_scoring *s, const char *text, double *out, ul_err *err)
 {
 	ul_buf line = {0}, answer = {0};
@@ -35,7 +33,7 @@ static bool ask(ul_scoring *s, const char *text, double *out, ul_err *err)
 static bool open(ul_scoring *s, ul_err *err)
 {
 	double score;
-	s->state = ul_child_start(s->arg, "scorer", SECONDS, err);
+	s->state = ul_child_start(s->arg, "scorer", s->seconds, err);
 	return s->state && ask(s, "The sky is blue.", &score, err); /* a wrong command shows at once */
 }
 
@@ -56,8 +54,8 @@ static void close(ul_scoring *s)
 const ul_scorer ul_scorer_command = {
         .name = "command",
         .title = "what another program says of each text",
-        .notes = "The command runs in a shell, reads one JSON object {\"text\"} a line and answers each with {\"score\": 0 … 1}. A command that dies, stays silent for two "
-                 "minutes or answers anything else ends the run.",
+        .notes = "The command runs in a shell, reads one JSON object {\"text\"} a line and answers each with {\"score\": 0 … 1}. A command that dies, stays silent for longer "
+                 "than --scorer-seconds (120; the first answer may have to wait for a model), or answers anything else, or more than one line for one, ends the run.",
         .arg = "COMMAND",
         .early = true,
         .open = open,

@@ -28,10 +28,10 @@ bool ul_scoring_early(const char *spec)
 	return s && s->early;
 }
 
-bool ul_scoring_open(ul_scoring *s, const char *spec, ul_model *m, uint64_t seed, ul_err *err)
+bool ul_scoring_open(ul_scoring *s, const char *spec, ul_model *m, uint64_t seed, double seconds, ul_err *err)
 {
 	size_t n = strcspn(spec, ":");
-	*s = (ul_scoring){.def = find(spec, n, err), .model = m, .seed = seed};
+	*s = (ul_scoring){.def = find(spec, n, err), .model = m, .seed = seed, .seconds = seconds};
 	if (!s->def)
 		return false;
 	bool given = spec[n] && spec[n + 1], wants = s->def->arg != NULL;

@@ -14,6 +14,7 @@ typedef struct ul_scoring { /* a scorer at work */
 	ul_model *model; /* that wrote the texts; of one opened early, set before the first text */
 	char *arg; /* what stands behind the colon, or NULL */
 	uint64_t seed;
+	double seconds; /* that another program may take for one text */
 	void *state; /* the scorer's own */
 	ul_arena arena;
 } ul_scoring;
@@ -30,7 +31,7 @@ extern const ul_scorer *const ul_scorers[]; /* generated registry, NULL-terminat
 
 /* "entities:EMAIL". On failure nothing is left open. */
 bool ul_scoring_early(const char *spec); /* does the scorer that is named need no model? */
-bool ul_scoring_open(ul_scoring *s, const char *spec, ul_model *m, uint64_t seed, ul_err *err);
+bool ul_scoring_open(ul_scoring *s, const char *spec, ul_model *m, uint64_t seed, double seconds, ul_err *err);
 bool ul_scoring_run(ul_scoring *s, const char *const *text, int n, double *out, ul_err *err);
 void ul_scoring_close(ul_scoring *s); /* harmless on a zeroed one */
 

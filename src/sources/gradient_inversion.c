@@ -61,7 +61,7 @@ static bool read_inputs(struct search *s, ul_err *err)
 	if (ok && c->apart)
 		ok = ul_dataset_read(&apart, c->apart, &how, err) && ul_pool_apart(&s->pool, &apart, c->apart, err);
 	ul_dataset_release(&apart);
-	return ok && (c->templates ? ul_templates_read(&s->templates, c->templates, err) : ul_templates_builtin(&s->templates, &s->pool, err));
+	return ok && (c->templates ? ul_templates_read(&s->templates, c->templates, &s->pool, false, err) : ul_templates_builtin(&s->templates, &s->pool, err));
 }
 
 static bool keep(struct search *s, const char *query, int template, const int *ids, int n, double kl, ul_err *err)

@@ -129,7 +129,7 @@ static bool read_inputs(struct inversion *v, ul_err *err)
 	}
 	if (!ul_pool_read(&v->pool, c->pool, err) || !check_apart(v, err) || !read_subjects(v, err))
 		return false;
-	if (!(c->templates ? ul_templates_read(&v->templates, c->templates, err) : ul_templates_builtin(&v->templates, &v->pool, err)))
+	if (!(c->templates ? ul_templates_read(&v->templates, c->templates, &v->pool, v->name_n > 0, err) : ul_templates_builtin(&v->templates, &v->pool, err)))
 		return false;
 	if (c->public && !ul_dataset_read(&v->public, c->public, &how, err))
 		return false;

@@ -29,6 +29,7 @@ enum { ASK_AUTO,
 
 struct config {
 	const char *scorer, *meta;
+	double scorer_seconds;
 	int64_t n, soft_rows, dims, arms, scored, rounds, first, keep, picks, responses, instruction_tokens, response_tokens, best, more, fit;
 	double relevance_weight, diversity_weight, threshold, temperature, instruction_temperature, scale, surprise, nu;
 	int ask;
@@ -38,6 +39,7 @@ struct config {
 #define AT(field) offsetof(struct config, field)
 static const ul_opt opts[] = {
         {"scorer", UL_OPT_TEXT, AT(scorer), NULL, 0, 0, NULL, "what is looked for (`unlearn scorers`); with --subjects, their names by default", "NAME:ARG"},
+        {"scorer-seconds", UL_OPT_REAL, AT(scorer_seconds), "120", 0.01, 86400, NULL, "how long a scorer that is a command may take for one text", "X"},
         {"n", UL_OPT_INT, AT(n), "400", 1, 1000000, NULL, "rows kept at most", "N"},
         {"threshold", UL_OPT_REAL, AT(threshold), "0.5", 0, 1, NULL, "score from which an answer is a row to forget", "X"},
         {"ask", UL_OPT_ENUM, AT(ask), "auto", 0, 0, "auto|plain|qa|chat", "how an instruction is put: as the beginning of a text, as a question, as a turn; auto is chat where the model has a template, else plain", NULL},
@@ -395,7 +397,7 @@ static bool prepare(void *config, ul_err *err)
 	c->ready = ul_calloc(1, sizeof *c->ready);
 	if (!c->ready)
 		return ul_nomem(err, sizeof *c->ready);
-	return ul_scoring_open(c->ready, c->scorer, NULL, 0, err);
+	return ul_scoring_open(c->ready, c->scorer, NULL, 0, c->scorer_seconds, err);
 }
 
 static void end(void *config)
@@ -421,7 +423,7 @@ static bool make(ul_source_job *j, ul_err *err)
 	}
 	t.scorer = c.ready ? c.ready : &t.own;
 	t.scorer->model = t.m;
-	bool ok = c.scorer && (c.ready || ul_scoring_open(&t.own, c.scorer, t.m, j->seed, err)) && settle(&t, err);
+	bool ok = c.scorer && (c.ready || ul_scoring_open(&t.own, c.scorer, t.m, j->seed, c.scorer_seconds, err)) && settle(&t, err);
 	ok = ok && ul_arms_make(&t.arms, t.m, &t.meta, c.scale, j->seed, err) && search(&t, err);
 	ul_scoring_close(&t.own);
 	ul_arms_release(&t.arms);

@@ -34,6 +34,55 @@ static void test_annotator__bad_commands(void)
 	refuses("yes | tr -d '\\n'", "without ending the line");
 }
 
+/* Two lines for one: the second would be taken for the answer to the next text. */
+static void test_annotator__answers_too_often(void)
+{
+	ul_err err = {0};
+	ul_finding f[8];
+	ul_annotator *a = ul_annotator_start("while read l; do echo '{\"spans\": []}'; echo '{\"spans\": []}'; done", 5, &err);
+	NEED_OK(a, err);
+	bool ok = true;
+	for (int i = 0; i < 100 && ok; i++) /* at the next text, as soon as the line is there */
+		ok = ul_annotate(a, "a text", 6, 0, NULL, f, 8, &err) >= 0;
+	CHECK_FAILS(ok, err, "wrote more than it was asked for");
+	ul_annotator_free(a);
+}
+
+static bool alive(const char *marker)
+{
+	char command[200];
+	snprintf(command, sizeof command, "pgrep -f '[s]leep %s' >/dev/null", marker);
+	return system(command) == 0;
+}
+
+/* What a command has started ends with it: when it is ended, when it has died, and when it is silent. */
+static void test_annotator__leaves_no_process(void)
+{
+	static const char *const command[] = {
+	        "sleep 86411 & while read l; do echo '{\"spans\": []}'; done",
+	        "sleep 86412 & read l; echo '{\"spans\": []}'; exit 3", /* seen to be dead, although its output is still open */
+	        "sleep 86413 & read l; echo '{\"spans\": []}'; sleep 86413",
+	};
+	if (system("pgrep -x no-such-name; [ $? = 1 ]") != 0)
+		SKIP("pgrep is not here");
+	for (int i = 0; i < 3; i++) {
+		ul_err err = {0};
+		ul_finding f[8];
+		char marker[16];
+		snprintf(marker, sizeof marker, "8641%d", i + 1);
+		ul_annotator *a = ul_annotator_start(command[i], 5, &err);
+		NEED_OK(a, err);
+		CHECK(alive(marker));
+		CHECK((ul_annotate(a, "a text", 6, 0, NULL, f, 8, &err) >= 0) == (i == 0));
+		if (i > 0)
+			CHECK_HAS(err.msg, i == 1 ? "ended with status 3 after 1 answer" : "gave no answer within 5 seconds");
+		ul_annotator_free(a);
+		for (int k = 0; k < 40 && alive(marker); k++) /* a killed process is not gone at once */
+			system("sleep 0.05");
+		CHECK_MSG(!alive(marker), "sleep %s is still there", marker);
+	}
+}
+
 /* It goes on answering, dies, and stays dead. */
 static void test_annotator__dies_later(void)
 {

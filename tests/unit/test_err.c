@@ -37,6 +37,19 @@ static void test_err__control_bytes_are_replaced(void)
 	CHECK_STR(err.msg, "bad name a?[2Jb?c?");
 }
 
+/* What is no UTF-8 becomes question marks, and what is stays: also where a limit has cut a character in the middle of a sentence. */
+static void test_err__what_is_no_text_is_replaced(void)
+{
+	static const struct {
+		const char *given, *said;
+	} cases[] = {{"\xff\xfe\x80", "a \"???\" b"}, {"caf\xc3\xa9", "a \"caf\xc3\xa9\" b"}, {"\xe2\x82", "a \"??\" b"}, {"\xc2\x9b\x33\x31m", "a \"??31m\" b"}, {"\xf0\x9f\x98\x80", "a \"\xf0\x9f\x98\x80\" b"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		ul_err err = {0};
+		ul_fail(&err, "a \"%s\" b", cases[i].given);
+		CHECK_STR(err.msg, cases[i].said);
+	}
+}
+
 static void test_err__long_messages_end_on_a_character(void)
 {
 	for (int pad = 0; pad < 4; pad++) {

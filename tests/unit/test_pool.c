@@ -92,13 +92,26 @@ static void test_pool__templates(void)
 	CHECK(ul_template_fill(&t, &p, (const char *const[]){"Somebody Else"}, 1, &r, &s) >= 0 && strstr(s.data, "Somebody Else"));
 	ul_templates_release(&t);
 	test_file("t.txt", "{NAME} is not {NAME}.\\nWrite to {EMAIL}\n");
-	NEED_OK(ul_templates_read(&t, test_path("t.txt"), &err), err);
+	NEED_OK(ul_templates_read(&t, test_path("t.txt"), &p, false, &err), err);
 	s.len = 0;
 	NEED(ul_template_fill(&t, &p, NULL, 0, &r, &s) == 0);
 	CHECK(!strncmp(s.data, "Ada Costa is not Ada Costa.\nWrite", 33) || !strncmp(s.data, "Erik Ruiz is not Erik Ruiz.\nWrite", 33));
 	ul_templates_release(&t);
 	test_file("t.txt", "nothing to fill\n");
-	CHECK_FAILS(ul_templates_read(&t, test_path("t.txt"), &err), err, "has no slot");
+	CHECK_FAILS(ul_templates_read(&t, test_path("t.txt"), &p, false, &err), err, "has no slot");
+	ul_templates_release(&t);
+	err = (ul_err){0};
+	test_file("t.txt", "{NAME} can be called at {PHONE}.\n");
+	CHECK_FAILS(ul_templates_read(&t, test_path("t.txt"), &p, false, &err), err, "holds nothing of type PHONE");
+	ul_templates_release(&t);
+	err = (ul_err){0};
+	ul_pool nameless = pool_of("{\"EMAIL\": [\"ada@example.com\"]}");
+	test_file("t.txt", "Write to {NAME}, {EMAIL}.\n");
+	CHECK_FAILS(ul_templates_read(&t, test_path("t.txt"), &nameless, false, &err), err, "holds nothing of type NAME");
+	ul_templates_release(&t);
+	err = (ul_err){0};
+	NEED_OK(ul_templates_read(&t, test_path("t.txt"), &nameless, true, &err), err); /* names come from a list */
+	ul_pool_release(&nameless);
 	ul_templates_release(&t);
 	ul_buf_release(&s);
 	ul_pool_release(&p);

@@ -9,7 +9,7 @@ static void score(const char *spec, ul_model *m, const char *const *text, int n,
 {
 	ul_scoring s;
 	ul_err err = {0};
-	NEED_OK(ul_scoring_open(&s, spec, m, 1, &err), err);
+	NEED_OK(ul_scoring_open(&s, spec, m, 1, 5, &err), err);
 	NEED_OK(ul_scoring_run(&s, text, n, out, &err), err);
 	ul_scoring_close(&s);
 }
@@ -88,17 +88,30 @@ static void test_scorer__likelihood_ratio_of_equals(void)
 
 static void test_scorer__command(void)
 {
-	const char *text[] = {"a \"b\"\n", "c"};
-	double out[2];
+	static const char *const bad[] = {"{\"score\": NaN}", "{\"score\": nan}", "{\"score\": 1e999}", "{\"score\": \"1\"}", "{\"score\": null}", "{}", "0.5", ""};
+	const char *text[] = {"a \"b\"\n", "c"}, *again[] = {"a", "b", "c", "d"};
+	double out[4];
 	ul_scoring s;
 	ul_err err = {0};
 	score("command:while read l; do echo '{\"score\": 0.25}'; done", NULL, text, 2, out);
 	CHECK(out[0] == 0.25 && out[1] == 0.25);
-	CHECK_FAILS(ul_scoring_open(&s, "command:true", NULL, 0, &err), err, "true"); /* ends at once */
+	CHECK_FAILS(ul_scoring_open(&s, "command:true", NULL, 0, 5, &err), err, "true"); /* ends at once */
 	err = (ul_err){0};
-	CHECK_FAILS(ul_scoring_open(&s, "command:while read l; do echo rubbish; done", NULL, 0, &err), err, "rubbish");
+	CHECK_FAILS(ul_scoring_open(&s, "command:while read l; do echo rubbish; done", NULL, 0, 5, &err), err, "rubbish");
 	err = (ul_err){0};
-	NEED_OK(ul_scoring_open(&s, "command:while read l; do echo '{\"score\": 3}'; done", NULL, 0, &err), err);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) { /* no number that can be a score */
+		char spec[200];
+		snprintf(spec, sizeof spec, "command:while read l; do echo '%s'; done", bad[i]);
+		CHECK_FAILS(ul_scoring_open(&s, spec, NULL, 0, 5, &err), err, "without {\"score\": number}");
+		err = (ul_err){0};
+	}
+	CHECK_FAILS(ul_scoring_open(&s, "command:sleep 30", NULL, 0, 0.2, &err), err, "gave no answer within 0.2 seconds");
+	err = (ul_err){0};
+	NEED_OK(ul_scoring_open(&s, "command:while read l; do echo '{\"score\": 1}'; echo '{\"score\": 0}'; done", NULL, 0, 5, &err), err);
+	CHECK_FAILS(ul_scoring_run(&s, again, 4, out, &err), err, "wrote more than it was asked for");
+	ul_scoring_close(&s);
+	err = (ul_err){0};
+	NEED_OK(ul_scoring_open(&s, "command:while read l; do echo '{\"score\": 3}'; done", NULL, 0, 5, &err), err);
 	CHECK_FAILS(ul_scoring_run(&s, text, 1, out, &err), err, "not from 0 to 1");
 	ul_scoring_close(&s);
 }
@@ -107,15 +120,15 @@ static void test_scorer__refusals(void)
 {
 	ul_scoring s;
 	ul_err err = {0};
-	CHECK_FAILS(ul_scoring_open(&s, "toxic", NULL, 0, &err), err, "there is no scorer \"toxic\"");
+	CHECK_FAILS(ul_scoring_open(&s, "toxic", NULL, 0, 5, &err), err, "there is no scorer \"toxic\"");
 	err = (ul_err){0};
-	CHECK_FAILS(ul_scoring_open(&s, "regex:", NULL, 0, &err), err, "needs an argument");
+	CHECK_FAILS(ul_scoring_open(&s, "regex:", NULL, 0, 5, &err), err, "needs an argument");
 	err = (ul_err){0};
-	CHECK_FAILS(ul_scoring_open(&s, "regex:(", NULL, 0, &err), err, "(");
+	CHECK_FAILS(ul_scoring_open(&s, "regex:(", NULL, 0, 5, &err), err, "(");
 	err = (ul_err){0};
-	CHECK_FAILS(ul_scoring_open(&s, "terms: , ,", NULL, 0, &err), err, "no term");
+	CHECK_FAILS(ul_scoring_open(&s, "terms: , ,", NULL, 0, 5, &err), err, "no term");
 	err = (ul_err){0};
-	CHECK_FAILS(ul_scoring_open(&s, "terms:@/nowhere/at/all", NULL, 0, &err), err, "/nowhere/at/all");
+	CHECK_FAILS(ul_scoring_open(&s, "terms:@/nowhere/at/all", NULL, 0, 5, &err), err, "/nowhere/at/all");
 	err = (ul_err){0};
-	CHECK_FAILS(ul_scoring_open(&s, "entities:COLOUR", NULL, 0, &err), err, "COLOUR");
+	CHECK_FAILS(ul_scoring_open(&s, "entities:COLOUR", NULL, 0, 5, &err), err, "COLOUR");
 }
