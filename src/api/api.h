@@ -53,6 +53,8 @@ typedef struct ul_job {
 	ul_grant *grant; /* [grants] what a confined run may still reach */
 	int grants;
 	ul_watch *watch; /* NULL without conditions */
+	json_t *told; /* a few of the rows_told rows that the source made at first, redacted, for the record; or NULL */
+	int rows_told;
 	json_t *subjects; /* what is still said of each of cfg.subjects, or NULL */
 	double wall; /* seconds of earlier sittings and of this one */
 } ul_job;
@@ -101,6 +103,7 @@ bool ul_self_invent(ul_job *j, const ul_progress *p, ul_err *err); /* --invent N
 
 /* record.c */
 bool ul_record_able(const ul_job *j, const ul_model *m, ul_err *err); /* whether a record can name what is named */
+bool ul_record_told(ul_job *j, ul_err *err); /* for it: what the source has just made, redacted */
 bool ul_record_write(ul_job *j, ul_err *err); /* run.json */
 json_t *ul_machine(void);
 

@@ -151,7 +151,7 @@ static bool write_folder(ul_exam *e, const ul_verdicts *v, const json_t *scores,
 	ok = ok && (ul_verdicts_items(e, v, &items) || ul_nomem(err, items.len));
 	ok = ok && ul_file_write(ul_path_join(&a, stage.dir, "scores.jsonl"), items.data ? items.data : "", items.len, err);
 	const char *dir = stage.dir;
-	ok = ok && ul_report_write(&dir, 1, ul_path_join(&a, stage.dir, "report.html"), err);
+	ok = ok && ul_report_write(&dir, 1, false, ul_path_join(&a, stage.dir, "report.html"), err);
 	ok = ok && ul_stage_commit(&stage, err);
 	if (!ok)
 		ul_stage_abort(&stage);

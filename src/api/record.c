@@ -2,6 +2,7 @@
  * record.c: run.json, the record of what was done: every setting after defaults, hashes of every input, seeds, machine, time.
  */
 #include "api/watch.h"
+#include "data/redact.h"
 #include "tensor/backend.h"
 #include "text/unicode.h"
 
@@ -141,6 +142,17 @@ bool ul_record_able(const ul_job *j, const ul_model *m, ul_err *err)
 	return true;
 }
 
+/* While the rows are there: a run may throw them away, and make others. */
+bool ul_record_told(ul_job *j, ul_err *err)
+{
+	if (!j->source) {
+		return true;
+	}
+	j->rows_told = j->data[UL_FORGET].n;
+	j->told = ul_redacted(&j->data[UL_FORGET]);
+	return j->told || ul_nomem(err, 64);
+}
+
 bool ul_record_write(ul_job *j, ul_err *err)
 {
 	const ul_run *r = &j->run;
@@ -159,6 +171,12 @@ bool ul_record_write(ul_job *j, ul_err *err)
 	set_base(j, o);
 	json_object_set_new(o, "settings", settings(j));
 	json_object_set_new(o, "source", source(j));
+	if (j->told) {
+		json_object_set_new(o, "told", json_pack("{s:i, s:O}", "rows", j->rows_told, "shown", j->told));
+	}
+	if (r->unmet.msg[0]) {
+		json_object_set_new(o, "unmet", json_string(r->unmet.msg));
+	}
 	if (j->subjects) {
 		json_object_set(o, "subjects", j->subjects);
 	}

@@ -370,6 +370,7 @@ static bool begin(ul_job *j, const ul_progress *progress, ul_err *err)
 		return false;
 	}
 	bool ok = make_rows(j, progress, err);
+	ok = ok && ul_record_told(j, err);
 	if (ok) {
 		const json_t *said = json_object_get(j->summary, "relevance");
 		r->relevance = json_is_number(said) ? json_number_value(said) : NAN;
@@ -490,6 +491,7 @@ void ul_run_free(ul_run *r)
 	}
 	json_decref(j->origin);
 	json_decref(j->summary);
+	json_decref(j->told);
 	json_decref(j->subjects);
 	ul_arena_release(&j->arena);
 	ul_free(j);

@@ -6,10 +6,12 @@
 
 struct config {
 	const char *output;
+	bool rows;
 };
 
 static const ul_opt opts[] = {
         {"output", UL_OPT_TEXT, offsetof(struct config, output), NULL, 0, 0, NULL, "the page to write", "FILE.html"},
+        {"rows", UL_OPT_BOOL, offsetof(struct config, rows), "no", 0, 0, NULL, "show rows that runs made and kept (--keep-data) as they are; redacted otherwise", NULL},
         {0},
 };
 
@@ -25,7 +27,7 @@ static int run(ul_cli *c, const void *config)
 		ul_fail(&c->err, "\"%.200s\" is a folder, not a file to write", o->output);
 		return ul_cli_fail(c);
 	}
-	if (!ul_report_write((const char *const *)c->arg, c->args, o->output, &c->err))
+	if (!ul_report_write((const char *const *)c->arg, c->args, o->rows, o->output, &c->err))
 		return ul_cli_fail(c);
 	if (!c->quiet && !c->json)
 		printf("%s\n", o->output);
@@ -34,7 +36,7 @@ static int run(ul_cli *c, const void *config)
 
 const ul_verb ul_verb_report = {
         .name = "report",
-        .usage = "DIR... -o FILE.html",
+        .usage = "DIR... -o FILE.html [--rows]",
         .summary = "one page for people, from run and audit folders, side by side",
         .min_args = 1,
         .max_args = 16,

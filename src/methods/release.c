@@ -294,6 +294,7 @@ static bool keep_earlier(struct release *x, int iteration, ul_err *err)
 		return false;
 	ul_fail(&x->r->unmet, "iteration %d could not be judged, and the best one before it is kept: %s", iteration, err->msg);
 	*err = (ul_err){0};
+	x->relevance = NAN; /* nobody knows */
 	return true;
 }
 
@@ -350,7 +351,7 @@ static bool settle(struct release *x, ul_err *err)
 		snprintf(text, sizeof text, "an adapter of rank %d keeps %.4g of the squared update of the module it suits least", (int)x->c->rank, kept);
 		say(r, text);
 	}
-	return ul_journal_note(r, json_pack("{s:i, s:f, s:f, s:f}", "kept_iterations", depth - x->floor, "lambda_total", x->total, "begun_nll", x->begun, "kept_share", kept), err);
+	return ul_journal_note(r, json_pack("{s:i, s:f, s:f, s:f, s:o}", "kept_iterations", depth - x->floor, "lambda_total", x->total, "begun_nll", x->begun, "kept_share", kept, "relevance", ul_json_number(x->relevance)), err);
 }
 
 static bool prepare(struct release *x, ul_err *err)

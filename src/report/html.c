@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static void escaped(ul_buf *b, char c)
+void ul_html_byte(ul_buf *b, char c)
 {
 	switch (c) {
 	case '&':
@@ -40,7 +40,7 @@ void ul_html_n(ul_buf *b, const char *text, size_t most)
 		for (n = most; n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80; n--)
 			;
 	for (size_t i = 0; i < n; i++)
-		escaped(b, text[i]);
+		ul_html_byte(b, text[i]);
 	if (cut)
 		ul_buf_str(b, "…");
 }

@@ -197,7 +197,17 @@ static const char *base_name(const char *path, ul_arena *a)
 	                                            : path;
 }
 
-bool ul_story_load(ul_story *s, const char *dir, ul_arena *a, ul_err *err)
+/* Rows that a run with --keep-data left. */
+static bool read_rows(ul_story *s, const char *dir, ul_err *err)
+{
+	if (!s->run || !json_is_object(json_object_get(s->run, "source")))
+		return true; /* nothing was made */
+	if (!read_lines(&s->rows, dir, "forget.jsonl", s->arena, err))
+		return false;
+	return json_array_size(s->rows) || ul_fail(err, "\"%.200s\" does not hold the rows its run made: only a run with --keep-data leaves them", dir);
+}
+
+bool ul_story_load(ul_story *s, const char *dir, bool rows, ul_arena *a, ul_err *err)
 {
 	*s = (ul_story){.arena = a, .dir = dir, .title = base_name(dir, a)};
 	if (!ul_is_dir(dir))
@@ -216,6 +226,8 @@ bool ul_story_load(ul_story *s, const char *dir, ul_arena *a, ul_err *err)
 		return false;
 	else
 		s->title = base_name(story, a); /* the request has a name for readers, its audit is about it */
+	if (rows && !read_rows(s, story, err))
+		return false;
 	if (!read_lines(&s->journal, story, "journal.jsonl", a, err))
 		return false;
 	return read_lines(&s->items, dir, "scores.jsonl", a, err) && (!s->scores || read_scores(s, err));
@@ -227,4 +239,5 @@ void ul_story_release(ul_story *s)
 	json_decref(s->scores);
 	json_decref(s->journal);
 	json_decref(s->items);
+	json_decref(s->rows);
 }

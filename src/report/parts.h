@@ -39,13 +39,14 @@ typedef struct ul_story {
 	const char *dir, *title;
 	json_t *run, *scores; /* objects or NULL */
 	json_t *journal, *items; /* arrays of the lines of journal.jsonl, scores.jsonl */
+	json_t *rows; /* of forget.jsonl, where they are to be shown as they are; else NULL */
 	ul_entry *line;
 	int lines;
 	const char *verdict, *mode;
 } ul_story;
 
 /* load.c */
-bool ul_story_load(ul_story *s, const char *dir, ul_arena *a, ul_err *err);
+bool ul_story_load(ul_story *s, const char *dir, bool rows, ul_arena *a, ul_err *err);
 void ul_story_release(ul_story *s);
 const ul_entry *ul_story_line(const ul_story *s, const char *name); /* NULL = not there */
 double ul_json_get(const json_t *o, const char *key); /* NAN when missing or no number */
@@ -65,6 +66,7 @@ const char *ul_reference_words(const ul_story *s);
 
 /* html.c */
 void ul_html(ul_buf *b, const char *text); /* escaped */
+void ul_html_byte(ul_buf *b, char c); /* the same, of one byte */
 void ul_html_n(ul_buf *b, const char *text, size_t most); /* the same, cut with an ellipsis after `most` bytes at a character */
 extern const char ul_css[];
 const char *ul_verdict_class(const char *verdict); /* "good" "bad" "open" */
@@ -77,7 +79,9 @@ void ul_plot_training(ul_buf *b, const ul_story *s);
 void ul_plot_tradeoff(ul_buf *b, const ul_story *s);
 void ul_plot_people(ul_buf *b, const ul_story *s);
 
-/* examples.c, settings.c, subjects.c */
+/* examples.c, settings.c, subjects.c, rounds.c, told.c */
+void ul_show_rounds(ul_buf *b, const ul_story *s); /* iterations of a run that reveals and releases: relevance, λ, utility */
+void ul_show_told(ul_buf *b, const ul_story *s); /* what the model told, and what of it was marked */
 void ul_show_subjects(ul_buf *b, const ul_story *s); /* one line for each person of a list of names */
 void ul_show_examples(ul_buf *b, const ul_story *s);
 void ul_show_settings(ul_buf *b, const ul_story *s);

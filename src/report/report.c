@@ -108,8 +108,10 @@ static void pictures(ul_buf *b, const ul_story *s)
 	ul_show_subjects(b, s);
 	if (trade.len)
 		ul_buf_printf(b, "<h3>Forgetting against usefulness</h3>\n%s", trade.data);
+	ul_show_rounds(b, s);
 	if (curve.len)
 		ul_buf_printf(b, "<h3>The training</h3>\n%s", curve.data);
+	ul_show_told(b, s);
 	ul_buf_release(&people);
 	ul_buf_release(&trade);
 	ul_buf_release(&curve);
@@ -144,7 +146,7 @@ static void page(ul_buf *b, const ul_story *s, int n)
 	              "No test can show that nothing is left; only training anew without the data gives that by construction.</footer>\n</main>\n</body>\n</html>\n");
 }
 
-bool ul_report_write(const char *const *dirs, int n, const char *out_html, ul_err *err)
+bool ul_report_write(const char *const *dirs, int n, bool rows, const char *out_html, ul_err *err)
 {
 	ul_arena a = {0};
 	ul_story s[MAX_STORIES] = {{0}};
@@ -152,7 +154,7 @@ bool ul_report_write(const char *const *dirs, int n, const char *out_html, ul_er
 	int loaded = 0;
 	bool ok = (n >= 1 && n <= MAX_STORIES) || ul_fail(err, "a report takes 1 to %d folders, not %d", MAX_STORIES, n);
 	for (; ok && loaded < n; loaded++)
-		ok = ul_story_load(&s[loaded], dirs[loaded], &a, err);
+		ok = ul_story_load(&s[loaded], dirs[loaded], rows, &a, err);
 	if (ok)
 		page(&b, s, n);
 	ok = ok && (!b.failed || ul_nomem(err, b.len)) && ul_file_write(out_html, b.data, b.len, err);

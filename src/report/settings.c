@@ -10,7 +10,7 @@ enum { DEEPEST = 4 };
 
 static bool shown_elsewhere(const char *key)
 {
-	static const char *const known[] = {"audits", "examples", "verdict", "schema", "subjects"};
+	static const char *const known[] = {"audits", "examples", "verdict", "schema", "subjects", "told", "unmet"};
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (!strcmp(key, known[i]))
 			return true;

@@ -177,6 +177,22 @@ static const char *source(const ul_story *s)
 	return name && strcmp(name, "file") != 0 ? name : NULL;
 }
 
+/* What a run without data was to forget: people of a list, what a scorer recognises, or all personal data. */
+static void say_matter(ul_buf *b, const ul_story *s)
+{
+	size_t people = json_array_size(json_object_get(json_object_get(s->run, "subjects"), "people"));
+	const char *scorer = ul_json_str(json_object_get(json_object_get(s->run, "source"), "settings"), "scorer");
+	if (people) {
+		ul_buf_printf(b, people > 1 ? "To forget %zu people of a list of names" : "To forget the one person of a list of names", people);
+	} else if (scorer) {
+		ul_buf_str(b, "To forget whatever the scorer <b>");
+		ul_html_n(b, scorer, 120);
+		ul_buf_str(b, "</b> recognises");
+	} else {
+		ul_buf_str(b, "To forget the personal data that the model remembers");
+	}
+}
+
 static void say_asked(ul_buf *b, const ul_story *s)
 {
 	double rows = ul_json_get(input(s->scores, "forget"), "n"), people = ul_json_get(input(s->scores, "forget"), "subjects");
@@ -187,10 +203,12 @@ static void say_asked(ul_buf *b, const ul_story *s)
 		ul_buf_printf(b, "To forget %.0f entries about %.0f people", rows, people);
 	else if (rows > 0)
 		ul_buf_printf(b, "To forget %.0f entries", rows);
+	else if (from)
+		say_matter(b, s);
 	else
 		ul_buf_str(b, "To forget the data named in the settings");
 	if (from)
-		ul_buf_str(b, ", without having them: what to forget was drawn from the model itself.");
+		ul_buf_str(b, ", without having the data: what to forget was drawn from the model itself.");
 	else
 		ul_buf_str(b, s->run ? ", with those entries at hand." : ".");
 }
@@ -353,20 +371,43 @@ static void say_untested(ul_buf *b, const ul_story *s)
 	ul_buf_release(&list);
 }
 
+/* What a run itself was to reach and did not: it kept what was best, and ended with status 3. */
+static void say_unmet(ul_buf *b, const ul_story *s)
+{
+	const char *unmet = ul_json_str(s->run, "unmet");
+	if (unmet)
+		ul_html(b, unmet);
+}
+
+/* Of a run that shut itself in. */
+static void say_reach(ul_buf *b, const ul_story *s)
+{
+	const json_t *v = json_object_get(s->run, "data_free");
+	bool files = json_is_true(json_object_get(v, "files_confined")), network = json_is_true(json_object_get(v, "network_shut"));
+	if (!json_is_object(v))
+		return;
+	if (files)
+		ul_buf_printf(b, "The %zu files listed below and no others%s.", json_array_size(json_object_get(v, "files_read")), network ? ", and no network" : "; the network was not shut");
+	else
+		ul_buf_printf(b, "Any file: this system could not shut them out%s.", network ? ", only the network" : ", nor the network");
+}
+
 void ul_say_facts(ul_buf *b, const ul_story *s)
 {
 	static const char *const known[] = {"forget_entity_accuracy", "e_hit", "extraction_strength", "knowmem", "err", "forget_rouge", "forget_prob", "verbmem", "exposure", NULL};
 	static const char *const useful[] = {"retain_entity_accuracy", "model_utility", "retain_prob", "retain_rouge", "neighbours_prob", "general_ppl", "general_nll", NULL};
-	enum { FACTS = 7 };
+	enum { FACTS = 9 };
 	ul_buf text[FACTS] = {{0}};
-	static const char *const term[FACTS] = {"What was asked", "What was done", "Which tests failed", "Does it still know?", "Is it still useful?", "What could not be decided", "What was not tested"};
+	static const char *const term[FACTS] = {"What was asked", "What was done", "What it could read", "What was not reached", "Which tests failed", "Does it still know?", "Is it still useful?", "What could not be decided", "What was not tested"};
 	say_asked(&text[0], s);
 	say_done(&text[1], s);
-	say_failed(&text[2], s);
-	say_lines(&text[3], s, known, 3);
-	say_lines(&text[4], s, useful, 3);
-	say_undecided(&text[5], s);
-	say_untested(&text[6], s);
+	say_reach(&text[2], s);
+	say_unmet(&text[3], s);
+	say_failed(&text[4], s);
+	say_lines(&text[5], s, known, 3);
+	say_lines(&text[6], s, useful, 3);
+	say_undecided(&text[7], s);
+	say_untested(&text[8], s);
 	ul_buf_str(b, "<dl class=facts>\n");
 	for (int i = 0; i < FACTS; i++) {
 		fact(b, term[i], &text[i]);
