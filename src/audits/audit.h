@@ -154,6 +154,8 @@ double ul_mia_loss(const ul_ask *q, int row, const ul_row_score *s); /* these: h
 double ul_mia_zlib(const ul_ask *q, int row, const ul_row_score *s);
 double ul_mia_min_k(const ul_ask *q, int row, const ul_row_score *s);
 double ul_mia_min_k_plus_plus(const ul_ask *q, int row, const ul_row_score *s);
+/* Which of n attacks each half of the people is attacked by, from how far they stand above the reference: apart[half][attack]. */
+void ul_mia_pair(const double *const apart[2], int n, int of[2]);
 double ul_sample_auc(const ul_sample *s, ul_arena *scratch);
 
 /* ---- an audit ---- */

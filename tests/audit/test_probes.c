@@ -233,6 +233,16 @@ static void test_probes__the_worst_attack_is_chosen_on_the_other_half(void)
 	ul_dataset_release(&holdout);
 }
 
+static void test_probes__attacks_from_two_sides_do_not_cancel(void)
+{
+	static const double above[2][3] = {{0.12, -0.10, 0.01}, {0.11, -0.12, 0.02}}, none[2][3] = {{0.03, -0.11, 0.02}, {0.04, -0.10, -0.12}};
+	int of[2];
+	ul_mia_pair((const double *const[]){above[0], above[1]}, 2, of); /* 0.12 + 0.11 above, 0.10 + 0.12 below */
+	CHECK(of[0] == 0 && of[1] == 0);
+	ul_mia_pair((const double *const[]){none[0], none[1]}, 3, of); /* below on both, each by what the other half shows */
+	CHECK(of[0] == 2 && of[1] == 1);
+}
+
 static void test_probes__members_found_at_few_false_alarms(void)
 {
 	ul_model *m = world_model(26);
