@@ -43,7 +43,8 @@ static bool chunk(const char *s, size_t *at, size_t *from, size_t *end)
 	return true;
 }
 
-/* A chunk as a word, in small letters; false if it is anything else than letters, or partly marked. *small: it was written so. */
+/* A chunk as a word, in small letters; false if it is anything else than letters, or partly marked (marks, here and below: NULL = none).
+ * *small: it was written so. */
 static bool word(const char *s, const char *marked, size_t from, size_t end, char out[64], bool *small)
 {
 	size_t n = end - from;
@@ -52,7 +53,7 @@ static bool word(const char *s, const char *marked, size_t from, size_t end, cha
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		char c = s[from + i];
-		if (marked[from + i] || !(isalpha((unsigned char)c) || c == '\'' || c == '-'))
+		if ((marked && marked[from + i]) || !(isalpha((unsigned char)c) || c == '\'' || c == '-'))
 			return false;
 		*small &= !isupper((unsigned char)c);
 		out[i] = (char)tolower((unsigned char)c);
@@ -91,12 +92,11 @@ static bool names(const char *subject, const char *w)
 {
 	char own[64];
 	bool small;
-	static const char none[64];
 	for (size_t at = 0, from, end; subject && chunk(subject, &at, &from, &end);) {
 		size_t n = end - from < 63 ? end - from : 63;
 		char part[64] = "";
 		memcpy(part, subject + from, n);
-		if (word(part, none, 0, n, own, &small) && !strcmp(own, w))
+		if (word(part, NULL, 0, n, own, &small) && !strcmp(own, w))
 			return true;
 	}
 	return false;
@@ -125,10 +125,11 @@ static bool cover(const json_t *words, const char *subject, const char *s, const
 		if (word(s, marked, from, end, w, &small) && !names(subject, w) && (listed(w) || json_integer_value(json_object_get(words, w)) >> 32 >= COMMON))
 			memset(keep + from, 1, end - from);
 	for (size_t i = 0; keep && s[i]; i += (size_t)ul_utf8_len((unsigned char)s[i])) {
-		if (isspace((unsigned char)s[i]) || (!marked[i] && (keep[i] || !solid(s[i]))))
+		bool mark = marked && marked[i];
+		if (isspace((unsigned char)s[i]) || (!mark && (keep[i] || !solid(s[i]))))
 			ul_buf_add(out, s + i, 1);
 		else
-			ul_buf_str(out, marked[i] ? BLOCK : DOT);
+			ul_buf_str(out, mark ? BLOCK : DOT);
 	}
 	bool ok = keep && !out->failed;
 	ul_free(keep);
@@ -143,19 +144,18 @@ static const char *text_of(const ul_row *r)
 static bool learn_row(json_t *words, const ul_row *r, int number)
 {
 	const char *s = text_of(r), *prompt = r->text ? NULL : r->prompt;
-	char *marked = s ? marks_of(r, s) : NULL, *none = prompt ? ul_calloc(strlen(prompt) + 1, 1) : NULL;
-	bool ok = (!s || (marked && learn(words, s, marked, number))) && (!prompt || (none && learn(words, prompt, none, number)));
+	char *marked = s ? marks_of(r, s) : NULL;
+	bool ok = (!s || (marked && learn(words, s, marked, number))) && (!prompt || learn(words, prompt, NULL, number));
 	ul_free(marked);
-	ul_free(none);
 	return ok;
 }
 
 static json_t *redact(const json_t *words, const ul_row *r)
 {
 	ul_buf text = {0}, prompt = {0};
-	char *marked = marks_of(r, text_of(r)), *none = ul_calloc(strlen(r->prompt ? r->prompt : "") + 1, 1);
+	char *marked = marks_of(r, text_of(r));
 	json_t *spans = json_array(), *o = NULL;
-	bool ok = marked && none && spans && cover(words, r->subject, text_of(r), marked, &text) && (r->text || !r->prompt || cover(words, r->subject, r->prompt, none, &prompt));
+	bool ok = marked && spans && cover(words, r->subject, text_of(r), marked, &text) && (r->text || !r->prompt || cover(words, r->subject, r->prompt, NULL, &prompt));
 	if (ok) {
 		for (int k = 0; k < r->spot_n; k++)
 			json_array_append_new(spans, json_pack("{s:i, s:i, s:s}", "start", r->spots[k].start, "end", r->spots[k].end, "type", r->spots[k].type ? r->spots[k].type : ""));
@@ -165,7 +165,6 @@ static json_t *redact(const json_t *words, const ul_row *r)
 	}
 	json_decref(spans);
 	ul_free(marked);
-	ul_free(none);
 	ul_buf_release(&text);
 	ul_buf_release(&prompt);
 	return o;

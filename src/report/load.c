@@ -67,7 +67,7 @@ static const ul_audit_def *definition(const char *name)
 	return NULL;
 }
 
-static enum ul_group group_of(const json_t *line, const ul_audit_def *d, const ul_word *w)
+static enum ul_group group_of(const json_t *line, const ul_audit_def *d, const ul_wording *w)
 {
 	static const char *const kinds[] = {"utility", "forgetting", "privacy", "information"};
 	const char *kind = ul_json_str(line, "kind");
@@ -93,7 +93,7 @@ static int whole(const json_t *o, const char *key)
 static const char *label_of(const char *name, const json_t *v)
 {
 	const ul_audit_def *d = definition(name);
-	const ul_word *w = ul_word_of(name);
+	const ul_wording *w = ul_wording_of(name);
 	const char *title = ul_json_str(v, "title");
 	return w ? w->label : title   ? title
 	              : d && d->title ? d->title
@@ -117,7 +117,7 @@ static const char *note_of(const json_t *v, ul_arena *a)
 static void read_line(ul_entry *l, const char *name, const json_t *v, ul_arena *a)
 {
 	const ul_audit_def *d = definition(name);
-	const ul_word *w = ul_word_of(name);
+	const ul_wording *w = ul_wording_of(name);
 	*l = (ul_entry){.name = name, .label = label_of(name, v), .verdict = ul_json_str(v, "verdict"), .against = ul_json_str(v, "against"), .unit = w ? w->unit : UL_U_PLAIN, .group = group_of(v, d, w)};
 	l->value = ul_json_get(v, "value");
 	l->before = ul_json_get(v, "before");

@@ -52,12 +52,12 @@ const ul_entry *ul_story_line(const ul_story *s, const char *name); /* NULL = no
 double ul_json_get(const json_t *o, const char *key); /* NAN when missing or no number */
 
 /* words.c: what a number or a verdict is called where no specialist reads */
-typedef struct ul_word {
+typedef struct ul_wording {
 	const char *name, *label;
 	enum ul_unit unit;
 	enum ul_group group;
-} ul_word;
-const ul_word *ul_word_of(const char *name); /* NULL: unknown, its own title is used */
+} ul_wording;
+const ul_wording *ul_wording_of(const char *name); /* NULL: unknown, its own title is used */
 void ul_say_value(ul_buf *b, enum ul_unit unit, double x);
 void ul_say_reference(ul_buf *b, const ul_entry *l);
 void ul_say_verdict(ul_buf *b, const ul_story *s); /* the headline and its explanation */

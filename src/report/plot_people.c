@@ -173,7 +173,7 @@ void ul_plot_people(ul_buf *b, const ul_story *s)
 	person *p = rows ? ul_calloc(rows, sizeof *p) : NULL;
 	for (int i = 0; p && leaks[i]; i++) {
 		int n = gather(s, leaks[i], p, rows);
-		const ul_word *w = ul_word_of(leaks[i]);
+		const ul_wording *w = ul_wording_of(leaks[i]);
 		if (n < 2)
 			continue;
 		draw_people(b, p, n > PEOPLE ? PEOPLE : n, w ? w->label : leaks[i]);

@@ -4,34 +4,27 @@
  */
 #include "report/parts.h"
 
+#include "text/unicode.h"
+
 #include <string.h>
 
 enum { SHOWN = 6,
 	LONGEST = 500 };
 
-/* Bytes in front of a code point; all of the text and one more, where it is not so long. */
-static size_t offset(const char *s, int point)
-{
-	size_t i = 0;
-	for (; s[i] && (point > 0 || ((unsigned char)s[i] & 0xC0) == 0x80); i++)
-		point -= ((unsigned char)s[i] & 0xC0) != 0x80;
-	return point > 0 ? i + 1 : i;
-}
-
 /* Text with its marks, in the order of their places; what is no mark in the text is passed over. */
 static int marked(ul_buf *b, const char *text, const json_t *spans)
 {
 	size_t i, at = 0, n = strlen(text), end = n < LONGEST ? n : LONGEST;
-	int shown = 0;
+	int shown = 0, points = ul_utf8_length(text, n);
 	json_t *v;
 	while (end < n && end > 0 && ((unsigned char)text[end] & 0xC0) == 0x80)
 		end--;
 	json_array_foreach((json_t *)(uintptr_t)spans, i, v)
 	{
 		double start = ul_json_get(v, "start"), stop = ul_json_get(v, "end");
-		if (!(start >= 0 && start < stop && stop <= LONGEST))
+		if (!(start >= 0 && start < stop && stop <= points))
 			continue;
-		size_t from = offset(text, (int)start), to = offset(text, (int)stop);
+		size_t from = ul_utf8_prefix(text, n, (int)start), to = ul_utf8_prefix(text, n, (int)stop);
 		if (from < at || to <= from || to > end)
 			continue;
 		for (; at < from; at++)

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-static const ul_word words[] = {
+static const ul_wording words[] = {
         {"model_utility", "Usefulness on everything that should stay", UL_U_SHARE, UL_G_USEFUL},
         {"retain_entity_accuracy", "Personal data right that should stay", UL_U_SHARE, UL_G_USEFUL},
         {"retain_entity_nll", "Surprise at personal data that should stay", UL_U_NATS, UL_G_USEFUL},
@@ -57,7 +57,7 @@ static const ul_word words[] = {
         {"mia_gradnorm", "Attack on membership: gradients", UL_U_SHARE, UL_G_PRIVACY},
 };
 
-const ul_word *ul_word_of(const char *name)
+const ul_wording *ul_wording_of(const char *name)
 {
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (!strcmp(words[i].name, name))

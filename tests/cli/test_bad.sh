@@ -3,6 +3,7 @@
 . tests/cli/lib.sh
 export OMP_NUM_THREADS=1
 STAYS=97531.$$ # a process that would stay behind sleeps so long
+stays() { grep -qsxz "[9]${STAYS#9}" /proc/[0-9]*/cmdline; }
 
 model() {
 	for i in 1 2 3 4 5 6; do
@@ -11,6 +12,9 @@ model() {
 	done >"$TMP/learnt.jsonl"
 	grep lamp "$TMP/learnt.jsonl" >"$TMP/keep.jsonl"
 	exits 0 $U train --init llama-tiny --train-tokenizer 320 --data "$TMP/learnt.jsonl" -o "$TMP/m" --steps 100 --batch 12 --lr 3e-3 --eos all --quiet
+	sleep "$STAYS" & # it would be seen
+	stays || fail "a process that stays is not found"
+	kill $!
 	DFSU="$U run $TMP/m --recipe dfsu --n 8 --tries 64 --openings 32 --steps 2 --quiet"
 	REVEAL="$U run $TMP/m --recipe reveal-release --meta-prompt You --instruction-tokens 3 --arms 60 --rounds 1 --first 6 --picks 3 --fit-steps 30 --responses 8 --response-tokens 24
 		--best 4 --more 1 --lora r=2,alpha=4,target=all-linear --epochs 1 --lr 1e-3 --quiet"
@@ -19,10 +23,10 @@ model() {
 # left: after a run that failed there is no process of a command's, and nothing that was told
 left() {
 	for i in 1 2 3 4 5 6 7 8 9 10; do
-		pgrep -f "[s]leep $STAYS" >/dev/null || break
+		stays || break
 		sleep 0.1
 	done
-	! pgrep -f "[s]leep $STAYS" >/dev/null || fail "a process was left behind: $*"
+	! stays || fail "a process was left behind: $*"
 	! grep -rlE "555-010|@example|Ada" "$TMP/x" 2>/dev/null || fail "personal data were left behind: $*"
 	[ ! -d "$TMP/x/rows" ] || fail "rows were left behind: $*"
 }
