@@ -63,10 +63,6 @@ $(B)/gen/registry.c: tools/registry $(PLUGINS)
 $(B)/gen/verbs.c: tools/registry $(CLI_SRC)
 	@mkdir -p $(@D)
 	tools/registry cli > $@.tmp && mv $@.tmp $@
-# clang has no omp.h of its own; only this file, since others of gcc's would hide clang's.
-$(B)/gen/omp/omp.h:
-	@mkdir -p $(@D)
-	@cp $$(gcc -print-file-name=include/omp.h) $@
 $(B)/obj/gen/%.o: $(B)/gen/%.c
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
@@ -159,10 +155,10 @@ $(B)/check/tensor/cpu/kern_avx512.tidy $(B)/fuzz/obj/tensor/cpu/kern_avx512.o: I
 # A file is looked at again when it or a header has changed.
 $(B)/check/%.tidy: src/%.c .clang-tidy $(wildcard include/*.h src/*/*.h src/*/*/*.h)
 	@mkdir -p $(@D)
-	@clang-tidy --quiet $< -- -std=c17 -D_GNU_SOURCE $(ISA) $(INCLUDE) $(DEPINC) $(GOMP) > $@.log 2>/dev/null || { grep -E 'warning:|error:|note:' $@.log; exit 1; }
+	@clang-tidy --quiet $< -- -std=c17 -D_GNU_SOURCE $(ISA) $(INCLUDE) $(DEPINC) > $@.log 2>/dev/null || { grep -E 'warning:|error:|note:' $@.log; exit 1; }
 	@mv $@.log $@
 tidy-all: $(TIDY)
-check-tidy: $(B)/gen/registry.c $(B)/gen/omp/omp.h
+check-tidy: $(B)/gen/registry.c
 	@$(MAKE) -k -j2 --no-print-directory tidy-all >$(B)/check.log 2>&1; rc=$$?; grep -E 'warning:|error:|note:' $(B)/check.log; \
 	[ $$rc = 0 ] && echo "clang-tidy: $(words $(TIDY)) files"
 check-cppcheck:
@@ -188,12 +184,11 @@ demo:
 
 TIME   ?= 10
 FB     := $(B)/fuzz
-FUZZCC := clang -std=c17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fno-math-errno -Wno-unknown-pragmas -Wno-unknown-attributes $(INCLUDE) $(DEPINC) $(GOMP) -I. -Itests
-GOMP   := -idirafter $(B)/gen/omp
+FUZZCC := clang -std=c17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fno-math-errno -Wno-unknown-pragmas -Wno-unknown-attributes $(INCLUDE) $(DEPINC) -I. -Itests
 FUZZSAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_OBJ := $(patsubst src/%.c,$(FB)/obj/%.o,$(LIB_SRC) $(NET_SRC)) $(FB)/obj/gen/registry.o
 
-$(FB)/obj/%.o: src/%.c Makefile $(B)/gen/omp/omp.h
+$(FB)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "  clang $<"
 	$(Q)$(FUZZCC) $(ISA) $(FUZZSAN) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<

@@ -47,7 +47,7 @@ static void test_logs__every_aggregate_of_the_full_model(void)
 {
 	json_t *log = read_log(LOGS "full/evals_forget10/TOFU_EVAL.numeric.json"), *retain = read_log(LOGS "retain90/TOFU_EVAL.numeric.json");
 	if (!log || !retain)
-		SKIP("no " LOGS "full");
+		SKIP(LOGS "full is not here");
 	ul_err err = {0};
 	json_t *got = ul_compat_aggregates(log, retain, &err);
 	double worst;
@@ -63,7 +63,7 @@ static void test_logs__every_aggregate_of_the_retained_model(void)
 {
 	json_t *log = read_log(LOGS "retain90/TOFU_EVAL.numeric.json");
 	if (!log)
-		SKIP("no " LOGS "retain90");
+		SKIP(LOGS "retain90 is not here");
 	ul_err err = {0};
 	json_t *got = ul_compat_aggregates(log, NULL, &err);
 	double worst;

@@ -53,7 +53,7 @@ static void test_match__stems_of_the_oracle(void)
 {
 	FILE *f = fopen(ORACLE "porter_nltk_stems.tsv", "r");
 	if (!f)
-		SKIP("no " ORACLE "porter_nltk_stems.tsv");
+		SKIP(ORACLE "porter_nltk_stems.tsv is not here");
 	char line[512];
 	int wrong = 0, n = 0;
 	while (fgets(line, sizeof line, f)) {
@@ -95,7 +95,7 @@ static void test_match__rouge_pairs_of_the_oracle(void)
 {
 	FILE *f = fopen(ORACLE "rouge_pairs_2000.jsonl", "r");
 	if (!f)
-		SKIP("no " ORACLE "rouge_pairs_2000.jsonl");
+		SKIP(ORACLE "rouge_pairs_2000.jsonl is not here");
 	static const char *const key[] = {"rouge1_recall", "rougeL_recall", "rougeL_f1"};
 	char *line = NULL;
 	size_t cap = 0;
@@ -145,7 +145,7 @@ static void test_match__zlib_length_of_the_oracle(void)
 {
 	FILE *f = fopen(ORACLE "zlib_len.jsonl", "r");
 	if (!f)
-		SKIP("no " ORACLE "zlib_len.jsonl");
+		SKIP(ORACLE "zlib_len.jsonl is not here");
 	char *line = NULL;
 	size_t cap = 0;
 	int n = 0, wrong = 0;

@@ -60,7 +60,7 @@ static void test_stat__ks_cases_of_the_oracle(void)
 {
 	json_t *cases = part(ORACLE "ks2_cases.json", NULL);
 	if (!cases)
-		SKIP("no " ORACLE "ks2_cases.json");
+		SKIP(ORACLE "ks2_cases.json is not here");
 	CHECK_EQ_INT((int)json_array_size(cases), 12);
 	CHECK(worst_ks(cases, "pvalue_reported", "D") < 1e-9);
 	json_decref(cases);
@@ -115,7 +115,7 @@ static void test_stat__auc_cases_of_the_oracle(void)
 {
 	json_t *cases = part(ORACLE "mia_auc_cases.json", NULL), *c;
 	if (!cases)
-		SKIP("no " ORACLE "mia_auc_cases.json");
+		SKIP(ORACLE "mia_auc_cases.json is not here");
 	ul_arena scratch = {0};
 	double score[1000], label[1000], worst = 0;
 	size_t i;

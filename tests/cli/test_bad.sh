@@ -13,6 +13,10 @@ model() {
 	grep lamp "$TMP/learnt.jsonl" >"$TMP/keep.jsonl"
 	exits 0 $U train --init llama-tiny --train-tokenizer 320 --data "$TMP/learnt.jsonl" -o "$TMP/m" --steps 100 --batch 12 --lr 3e-3 --eos all --quiet
 	sleep "$STAYS" & # it would be seen
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		! stays || break
+		sleep 0.1
+	done
 	stays || fail "a process that stays is not found"
 	kill $!
 	DFSU="$U run $TMP/m --recipe dfsu --n 8 --tries 64 --openings 32 --steps 2 --quiet"
