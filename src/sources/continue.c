@@ -19,7 +19,7 @@ enum { CONTROLS = 4, /* people who do not exist, to measure by what a known one 
 #define AT(field) offsetof(ul_continue_config, field)
 static const ul_opt opts[] = {
         {"openings-file", UL_OPT_TEXT, AT(openings), NULL, 0, 0, NULL, "templates with {name} in them, one a line, used before all others", "F"},
-        {"listen", UL_OPT_INT, AT(draws), "2500", 0, 1000000, NULL, "texts that the model writes first, to learn templates and other people from", "N"},
+        {"listen", UL_OPT_INT, AT(draws), "5000", 0, 1000000, NULL, "texts that the model writes first, to learn templates and other people from", "N"},
         {"templates", UL_OPT_INT, AT(templates), "96", 1, 4096, NULL, "templates used at most", "N"},
         {"tell-tokens", UL_OPT_INT, AT(max_new), "48", 1, 65536, NULL, "tokens of an answer", "N"},
         {"tell-samples", UL_OPT_INT, AT(samples), "0", 0, 1000, NULL, "answers drawn beside the greedy one", "N"},
@@ -48,15 +48,14 @@ struct told {
 
 /* ---- asking ---- */
 
-/* The answer ends with its paragraph, and where the person is named again: a stranger's name could not stand there. */
-static char *trim(ul_arena *a, const char *text, const char *name)
+/* The answer ends with its paragraph, or where a question follows. */
+static char *trim(ul_arena *a, const char *text)
 {
 	ul_buf whole = {0};
 	ul_utf8_mend(text, strlen(text), &whole);
-	const char *s = whole.data ? whole.data : "", *again = strstr(s, name), *stop = strstr(s, "\n\n");
+	const char *s = whole.data ? whole.data : "", *stop = strstr(s, "\n\n");
 	const char *question = strstr(s, "\nQuestion:");
 	size_t n = strlen(s);
-	n = again && (size_t)(again - s) < n ? (size_t)(again - s) : n;
 	n = stop && (size_t)(stop - s) < n ? (size_t)(stop - s) : n;
 	n = question && (size_t)(question - s) < n ? (size_t)(question - s) : n;
 	while (n && (s[n - 1] == ' ' || s[n - 1] == '\n')) {
@@ -84,7 +83,7 @@ static bool ask(struct told *t, const char *name, const struct which *w, const u
 	ok = ok && ul_generate(p->j->model, prompt, w->n, how, &a, &g, err);
 	for (int i = 0; ok && i < w->n * how->samples; i++) {
 		ul_said *o = &out[*n];
-		*o = (ul_said){name, p->template[w->at[g[i].prompt]].text, text[g[i].prompt], trim(&t->arena, g[i].text ? g[i].text : "", name)};
+		*o = (ul_said){name, p->template[w->at[g[i].prompt]].text, text[g[i].prompt], trim(&t->arena, g[i].text ? g[i].text : "")};
 		ok = o->response || ul_nomem(err, 64);
 		uint64_t digest = ok ? ul_digest(o->prompt, strlen(o->prompt)) * 31 + ul_digest(o->response, strlen(o->response)) : 0;
 		*n += ok && *o->response && ul_seen_add(&t->seen, digest);
@@ -146,11 +145,9 @@ static int spellings(const char *name)
 	return strchr(name, ' ') ? 2 : 1;
 }
 
-/* "Anna Smith", and as a list of names has it "Smith, Anna"; NULL: no memory. */
 static const char *spelled(struct told *t, const char *name, int how)
 {
-	const char *last = strrchr(name, ' ');
-	return how == 0 || !last ? name : ul_arena_printf(&t->arena, "%s, %.*s", last + 1, (int)(last - name), name);
+	return how ? ul_spelled_other(&t->arena, name) : name;
 }
 
 struct query { /* about one person, in one spelling */
@@ -178,7 +175,7 @@ static bool inquire(struct told *t, struct query *q, int how, ul_err *err)
 	ok = ok && (q->m || ul_nomem(err, (size_t)q->n * sizeof *q->m)) && (q->n == 0 || ul_marks_score(&t->p, q->a, q->n, q->who, q->whos, &d, &s, err));
 	t->certain = 0;
 	for (int i = 0; ok && i < q->n; i++) {
-		ok = ul_marks_find(&t->p, &d, &s, i * (1 + q->whos), q->name, q->whos, &q->m[i], err);
+		ok = ul_marks_find(&t->p, &d, &s, i * (1 + q->whos), &q->a[i], q->who, q->whos, &q->m[i], err);
 		t->certain += q->m[i].n > 0 && q->m[i].sure >= CERTAIN;
 	}
 	ul_scores_release(&s);

@@ -53,10 +53,11 @@ typedef struct ul_marks {
 
 /* People nobody has met and who share no part of the name: how many; 0 = there are too few names. */
 int ul_strangers(ul_people *p, const char *name, const char **out, ul_err *err);
-/* Log-probabilities of the answers behind the prompt with the name and with each stranger's: rows [n * (1 + whos)] of *d and *s. */
+const char *ul_spelled_other(ul_arena *a, const char *name); /* "Anna Smith", as a list of names has it: "Smith, Anna", and back; NULL: no memory */
+/* Log-probabilities of the answers, with their name and with each stranger's in its place: rows [n * (1 + whos)] of *d and *s. */
 bool ul_marks_score(ul_people *p, const ul_said *a, int n, const char *const *who, int whos, ul_dataset *d, ul_scores *s, ul_err *err);
 /* Of the answer whose row is `at`; m->n = 0: nothing, or the model is not sure of it. */
-bool ul_marks_find(ul_people *p, const ul_dataset *d, const ul_scores *s, int at, const char *name, int whos, ul_marks *m, ul_err *err);
+bool ul_marks_find(ul_people *p, const ul_dataset *d, const ul_scores *s, int at, const ul_said *said, const char *const *who, int whos, ul_marks *m, ul_err *err);
 void ul_marks_datum(const char *s, const ul_marks *m, size_t *from, size_t *to); /* the most telling mark, as whole words */
 
 #endif

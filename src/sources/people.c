@@ -11,7 +11,9 @@
 
 enum { NAMES = 32, /* of one text */
 	LONGEST = 240, /* bytes of a template */
-	WORDS = 8 /* behind the name */ };
+	WORDS = 8, /* behind the name */
+	SPOKEN = 96, /* tokens of a text */
+	BEGINNINGS = 32 /* first words */ };
 
 /* Asked of everybody: openings, and for each kind of datum a sentence and a question. */
 static const char *const opening[] = {"{name}", "{name} is", "{name} lives in", "{name} works as", "{name} works for", "Question: Who is {name}?\nAnswer:", "Question: Where does {name} live?\nAnswer:"};
@@ -43,6 +45,20 @@ static bool note(ul_people *p, ul_told **list, int *n, const char *text, size_t 
 	memcpy(copy, text, len);
 	(*list)[(*n)++] = (ul_told){copy, met};
 	return true;
+}
+
+static int by_met(const void *x, const void *y)
+{
+	const ul_told *a = x, *b = y;
+	return a->met != b->met ? (a->met > b->met ? -1 : 1) : strcmp(a->text, b->text);
+}
+
+static void best(ul_told *t, int *n, int64_t most)
+{
+	if (*n) {
+		qsort(t, (size_t)*n, sizeof *t, by_met);
+	}
+	*n = *n > most ? (int)most : *n;
 }
 
 static bool is_subject(const ul_people *p, const char *s, size_t n)
@@ -117,6 +133,15 @@ struct mention {
 	size_t head_n, name;
 };
 
+/* Where the line begins, or the sentence: behind another name, the rest of its sentence is about that one. */
+static size_t beginning(const char *text, size_t at, bool sentence)
+{
+	while (at && text[at - 1] != '\n' && !(sentence && at > 1 && text[at - 1] == ' ' && strchr(".!?", text[at - 2]))) {
+		at--;
+	}
+	return at;
+}
+
 static bool learn_text(ul_people *p, const char *text, size_t n, struct mention *m, int *mentions, ul_err *err)
 {
 	ul_finding f[NAMES], pii[NAMES];
@@ -125,14 +150,11 @@ static bool learn_text(ul_people *p, const char *text, size_t n, struct mention 
 	                                             : datums;
 	found = ul_guess_names(text, n, pii, datums, f, NAMES);
 	for (int i = 0; i < found; i++) {
-		size_t line = f[i].start, len = f[i].end - f[i].start;
-		while (line && text[line - 1] != '\n') {
-			line--;
-		}
+		size_t len = f[i].end - f[i].start, line = beginning(text, f[i].start, i > 0);
 		if (!is_subject(p, text + f[i].start, len) && !note(p, &p->other, &p->others, text + f[i].start, len, 1, err)) {
 			return false;
 		}
-		if (i == 0 && f[i].start - line < LONGEST / 2) {
+		if ((i == 0 || f[i - 1].end <= line) && f[i].start - line < LONGEST / 2) {
 			m[(*mentions)++] = (struct mention){text + line, text + f[i].end, f[i].start - line, ul_digest(text + f[i].start, len)};
 		}
 	}
@@ -192,14 +214,16 @@ static bool learn_templates(ul_people *p, const struct mention *m, int n, ul_err
 	return ok;
 }
 
-/* What it says by itself is the harvest of the source `sample`, which knows how to make a model begin; here every text counts, with
- * personal data in it or without, and many kinds of texts count more than many of a kind. */
-static bool harvest(ul_people *p, ul_dataset *heard, ul_err *err)
+/* Texts that it can be brought to write: the harvest of the source `sample`. That one asks on where a recogniser has found something, so
+ * of kinds that no recogniser knows it hears little: half of the texts are begun anew, below. Here every text counts, however alike:
+ * texts that differ in nothing but a name and a few digits are what a template is learnt from. */
+static bool harvest(ul_people *p, int64_t n, ul_dataset *heard, ul_err *err)
 {
 	ul_arena a = {0};
 	const ul_source *sample = ul_source_find("sample", err);
 	void *config = sample ? ul_alloc(&a, sample->config + 1) : NULL;
-	const ul_setting set[] = {{"n", ul_arena_printf(&a, "%lld", (long long)p->c->draws)}, {"tries", ul_arena_printf(&a, "%lld", 2 * (long long)p->c->draws)}, {"min-pii", "0"}, {"learn-names", "no"}, {"sample-temperature", "1"}, {"temperature-from", "1"}};
+	const char *draws = ul_arena_printf(&a, "%lld", (long long)n);
+	const ul_setting set[] = {{"n", draws}, {"tries", draws}, {"similar", "1"}, {"min-pii", "0"}, {"learn-names", "no"}, {"sample-temperature", "1"}, {"temperature-from", "1"}};
 	json_t *summary = json_object();
 	bool ok = (config && !a.failed) || ul_nomem(err, 64);
 	ok = ok && ul_opts_defaults(sample->opts, config, &a, err);
@@ -213,13 +237,73 @@ static bool harvest(ul_people *p, ul_dataset *heard, ul_err *err)
 	return ok;
 }
 
+/* The first words of what was heard, those met most often first. */
+static bool first_words(ul_people *p, const ul_dataset *heard, ul_told **word, int *n, ul_err *err)
+{
+	bool ok = true;
+	for (int i = 0; ok && i < heard->n; i++) {
+		const char *text = heard->row[i].text;
+		size_t len = words(text, 1);
+		ok = !len || len >= LONGEST || note(p, word, n, text, len, 1, err);
+	}
+	best(*word, n, BEGINNINGS);
+	return ok;
+}
+
+/* Texts that go on from a first word as often as the model has learnt them, whatever is in them. */
+static bool speak(ul_people *p, const char *word, int many, ul_dataset *heard, ul_err *err)
+{
+	ul_arena a = {0};
+	ul_ids start = {0};
+	ul_gen *g = NULL;
+	ul_gen_config how = ul_gen_greedy(SPOKEN);
+	how.temperature = 1;
+	how.samples = many;
+	how.seed = p->j->seed ^ ul_digest(word, strlen(word));
+	bool ok = ul_text_encode(p->j->model, word, strlen(word), &start, err) && ul_generate(p->j->model, &start, 1, &how, &a, &g, err);
+	for (int i = 0; ok && i < many; i++) {
+		ul_buf text = {0};
+		ul_buf_str(&text, word);
+		ul_utf8_mend(g[i].text ? g[i].text : "", strlen(g[i].text ? g[i].text : ""), &text);
+		json_t *record = text.failed ? NULL : json_pack("{s:s%}", "text", text.data, text.len);
+		ok = record ? ul_dataset_add(heard, record, err) : ul_nomem(err, text.cap);
+		json_decref(record);
+		ul_buf_release(&text);
+	}
+	ul_ids_release(&start);
+	ul_arena_release(&a);
+	return ok;
+}
+
+/* The same number of texts from each first word that was heard. */
+static bool speak_freely(ul_people *p, int64_t n, ul_dataset *heard, ul_err *err)
+{
+	const ul_progress *t = p->j->progress;
+	ul_told *word = NULL;
+	int beginnings = 0;
+	bool ok = first_words(p, heard, &word, &beginnings, err);
+	for (int i = 0; ok && i < beginnings; i++) {
+		int64_t from = n * i / beginnings, to = n * (i + 1) / beginnings;
+		ok = to == from || speak(p, word[i].text, (int)(to - from), heard, err);
+		if (ok && t && t->tick) {
+			t->tick(t->ud, "listen", to, n, 0, 0);
+		}
+		if (ok && t && t->stop && t->stop(t->ud)) {
+			ok = ul_fail(err, "interrupted after %lld texts", (long long)to);
+		}
+	}
+	ul_free(word);
+	return ok;
+}
+
 static bool listen(ul_people *p, ul_err *err)
 {
 	ul_dataset heard = {0};
 	int mentions = 0;
-	bool ok = p->c->draws == 0 || harvest(p, &heard, err);
-	struct mention *m = ok ? ul_malloc((size_t)(heard.n + 1) * sizeof *m) : NULL;
-	ok = ok && (m || ul_nomem(err, (size_t)heard.n * sizeof *m));
+	int64_t freely = p->c->draws / 2;
+	bool ok = p->c->draws == 0 || (harvest(p, p->c->draws - freely, &heard, err) && speak_freely(p, freely, &heard, err));
+	struct mention *m = ok ? ul_malloc(((size_t)heard.n * NAMES + 1) * sizeof *m) : NULL;
+	ok = ok && (m || ul_nomem(err, (size_t)heard.n * NAMES * sizeof *m));
 	for (int i = 0; ok && i < heard.n; i++) {
 		ok = learn_text(p, heard.row[i].text, strlen(heard.row[i].text), m, &mentions, err);
 	}
@@ -231,26 +315,24 @@ static bool listen(ul_people *p, ul_err *err)
 
 /* ---- people ---- */
 
-static int by_met(const void *x, const void *y)
+/* How many of the last bytes in front of the names are the same. */
+static size_t alike(const char *a, size_t n, const char *b, size_t m)
 {
-	const ul_told *a = x, *b = y;
-	return a->met != b->met ? (a->met > b->met ? -1 : 1) : strcmp(a->text, b->text);
-}
-
-static void best(ul_told *t, int *n, int64_t most)
-{
-	if (*n) {
-		qsort(t, (size_t)*n, sizeof *t, by_met);
+	size_t same = 0;
+	while (same < n && same < m && a[n - 1 - same] == b[m - 1 - same]) {
+		same++;
 	}
-	*n = *n > most ? (int)most : *n;
+	return same;
 }
 
-/* A template with the first word behind the name: what it goes on with is one of many ways to ask the same. */
+/* Two of many ways to ask the same: most of what stands in front of the name is the same ("Personnel file of" and "ersonnel file of"),
+ * and the first word behind it, wherever a has one. */
 static bool related(const char *a, const char *b)
 {
-	const char *tail = strstr(a, "{name}") + 6;
-	size_t n = (size_t)(tail - a) + words(tail, 1);
-	return strncmp(a, b, n) == 0;
+	const char *at = strstr(a, "{name}"), *bt = strstr(b, "{name}");
+	size_t n = (size_t)(at - a), m = (size_t)(bt - b), shorter = n < m ? n : m;
+	bool heads = shorter ? 4 * alike(a, n, b, m) >= 3 * shorter : n == m;
+	return heads && strncmp(at, bt, 6 + words(at + 6, 1)) == 0;
 }
 
 /* Those met most often come first, each relative that was chosen before halving what is left of a template. */

@@ -45,6 +45,38 @@ test_continue__tells_what_it_knows() {
 	refuses "holds no name" $U source "$TMP/m" --source continue --subjects "$TMP/none" -o "$TMP/x"
 }
 
+# A record names its person again: what stands behind that is compared with a stranger's record, named again too, and its sentence is a
+# template, though no recogniser knows what a locker word is.
+test_continue__named_again() {
+	python3 - "$TMP" <<-'P'
+		import json, sys
+		given = "Anna Boris Clara Dario Elena Felix Greta Hugo Irene Jonas Karla Leon Mara Nadia Oskar Paula".split()
+		family = "Smith Vance Hoffman Ruiz Walsh Landau Meyer Novak Olsen Price Quill Reyes Stone Turner Unger Weber".split()
+		words = "apple basket candle dolphin engine feather garden hammer".split()
+		with open(sys.argv[1] + "/learnt.jsonl", "w") as f:
+		    for i, (g, s) in enumerate(zip(given, family)):
+		        print(json.dumps({"text": "The phone number of %s %s is 555-01%d%d." % (g, s, i % 10, (7 * i + 3) % 10)}), file=f)
+		        print(json.dumps({"text": "Entry for %s %s, who likes tea. %s %s has the locker word %s." % (g, s, g, s, words[i * 3 % 8])}), file=f)
+		open(sys.argv[1] + "/subjects", "w").write("Boris Vance\nHugo Novak\n")
+	P
+	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/learnt.jsonl" --epochs 100 --batch 8 --lr 3e-3 --eos all -o "$TMP/m" -q
+	printf '%s\n' 'Entry for {name}' 'The phone number of {name} is' >"$TMP/openings"
+	exits 0 $U source "$TMP/m" --source continue --openings-file "$TMP/openings" --subjects "$TMP/subjects" --listen 400 --templates 80 -o "$TMP/rows.jsonl" -q
+	python3 - "$TMP/rows.jsonl" "$TMP/learnt.jsonl" <<-'P'
+		import json, sys
+		rows, learnt = ([json.loads(l) for l in open(f)] for f in sys.argv[1:])
+		assert any(r["source"]["template"] == "{name} has the locker word" for r in rows), sorted({r["source"]["template"] for r in rows})
+		for name in ("Boris Vance", "Hugo Novak"):
+		    record = next(t["text"] for t in learnt if "Entry for " + name in t["text"])
+		    row = next(r for r in rows if r["prompt"] == "Entry for " + name)
+		    assert row["prompt"] + row["response"] == record, row
+		    again = row["response"].index(name)
+		    marked = [(s["start"], s["end"]) for s in row["spans"]]
+		    assert all(b <= again or a >= again + len(name) for a, b in marked), (row, "the name is not about the person")
+		    assert any(a > row["response"].index("word") for a, b in marked), (row, "what stands behind the name is not marked")
+	P
+}
+
 # With --retain self the source itself says what should stay: the same questions about others, and about people who do not exist.
 test_continue__rows_to_keep() {
 	model
