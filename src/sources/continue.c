@@ -20,7 +20,7 @@ enum { CONTROLS = 4, /* people who do not exist, to measure by what a known one 
 static const ul_opt opts[] = {
         {"openings-file", UL_OPT_TEXT, AT(openings), NULL, 0, 0, NULL, "templates with {name} in them, one a line, used before all others", "F"},
         {"listen", UL_OPT_INT, AT(draws), "5000", 0, 1000000, NULL, "texts that the model writes first, to learn templates and other people from", "N"},
-        {"templates", UL_OPT_INT, AT(templates), "96", 1, 4096, NULL, "templates used at most", "N"},
+        {"templates", UL_OPT_INT, AT(templates), "128", 1, 4096, NULL, "templates used at most", "N"},
         {"tell-tokens", UL_OPT_INT, AT(max_new), "48", 1, 65536, NULL, "tokens of an answer", "N"},
         {"tell-samples", UL_OPT_INT, AT(samples), "0", 0, 1000, NULL, "answers drawn beside the greedy one", "N"},
         {"tell-temperature", UL_OPT_REAL, AT(temperature), "0.7", 0, 100, NULL, "of those", "T"},
@@ -29,7 +29,7 @@ static const ul_opt opts[] = {
         {"gain", UL_OPT_REAL, AT(gain), "0.5", 0, 100, NULL, "nats more than for any of them, from which a token is about the person", "X"},
         {"tell-sure", UL_OPT_REAL, AT(sure), "0.5", 0, 1, NULL, "geometric mean probability from which such tokens count as known", "P"},
         {"others", UL_OPT_INT, AT(others), "120", 0, 4096, NULL, "other people whose answers are kept, with --retain self", "N"},
-        {"others-asked", UL_OPT_INT, AT(asked), "24", 1, 4096, NULL, "templates that each of the others, and of the invented, is asked with", "N"},
+        {"others-asked", UL_OPT_INT, AT(asked), "48", 1, 4096, NULL, "templates that each of the others, and of the invented, is asked with", "N"},
         {"invented", UL_OPT_INT, AT(invented), "40", 0, 4096, NULL, "invented people whose answers are kept, with --retain self", "N"},
         {0},
 };

@@ -3,6 +3,7 @@
  * was sure of; what stood in front of a name in it becomes an opening, and the name one more to ask for.
  */
 #include "sources/harvest.h"
+#include "text/unicode.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -102,7 +103,7 @@ static bool names_in(ul_harvest *h, const char *s, size_t n, const struct text *
 			line--;
 		while (end > line && s[end - 1] == ' ')
 			end--;
-		if (!h->subject_n)
+		if (!h->subject_n || h->keeps)
 			ok = ul_opening_name(&h->pool, s + name[i].start, name[i].end - name[i].start, err);
 		if (!ok || end <= line || end - line >= MAX_HEAD || (i > 0 && name[i - 1].end > line))
 			continue;
@@ -161,6 +162,13 @@ static const char *subject_in(const ul_harvest *h, const struct text *t)
 	return NULL;
 }
 
+/* Of texts about nobody who is to be forgotten those are kept that hold personal data of somebody with a name. */
+static bool of_somebody_else(const ul_harvest *h, const struct text *t)
+{
+	ul_finding f[1];
+	return h->keeps && t->n > 0 && ul_guess_names(t->s.data, t->s.len, t->f, t->n, f, 1) > 0;
+}
+
 static bool too_alike(const ul_harvest *h, const ul_sketch *s)
 {
 	for (int i = 0; i < h->rows; i++)
@@ -173,12 +181,12 @@ static bool too_alike(const ul_harvest *h, const ul_sketch *s)
 static bool keep(ul_harvest *h, const ul_draw *d, const ul_gen *g, const struct text *t, ul_err *err)
 {
 	const char *subject = h->subject_n ? subject_in(h, t) : NULL;
-	ul_harvest_row r = {.fresh = t->fresh, .worth = worth(h, g, &t->s)};
+	ul_harvest_row r = {.fresh = t->fresh, .worth = worth(h, g, &t->s), .other = h->subject_n && !subject};
 	int64_t *why = NULL;
 	ul_sketch_of(&r.sketch, t->s.data, t->s.len);
 	if (t->sure < h->c->min_pii)
 		why = &h->none;
-	else if (h->subject_n && !subject)
+	else if (h->subject_n && !subject && !of_somebody_else(h, t))
 		why = &h->elsewhere;
 	else if (ul_findings_share(t->s.len, t->f, t->n) > h->c->max_share)
 		why = &h->covered;
@@ -254,13 +262,58 @@ static int by_fresh(const void *x, const void *y)
 	return !a->fresh != !b->fresh ? (a->fresh ? -1 : 1) : by_worth(x, y);
 }
 
+/* Adds the data of a row to `data`, or finds one of them there. */
+static bool data_of(const ul_harvest_row *r, ul_seen *data, bool add)
+{
+	const char *text = ul_json_str(r->record, "text"), *type;
+	json_t *span;
+	size_t i;
+	bool there = false;
+	json_array_foreach(json_object_get(r->record, "spans"), i, span)
+	{
+		size_t from = ul_utf8_offset(text, (int)json_integer_value(json_object_get(span, "start"))), to = ul_utf8_offset(text, (int)json_integer_value(json_object_get(span, "end")));
+		type = ul_json_str(span, "type");
+		uint64_t digest = !type || !strcmp(type, "NAME") ? 0 : ul_digest(text + from, to - from);
+		there |= digest && (add ? !ul_seen_add(data, digest) : ul_seen_has(data, digest));
+	}
+	return there;
+}
+
+/* What the model also says of somebody else may be a subject's all the same: such rows are not kept. */
+static bool drop_shared(ul_harvest *h, ul_err *err)
+{
+	ul_seen data = {0};
+	int n = 0;
+	for (int i = 0; i < h->rows; i++)
+		if (!h->row[i].other)
+			data_of(&h->row[i], &data, true);
+	bool ok = !data.failed || ul_nomem(err, data.cap * sizeof(uint64_t));
+	for (int i = 0; ok && i < h->rows; i++) {
+		if (h->row[i].other && data_of(&h->row[i], &data, false)) {
+			json_decref(h->row[i].record);
+			h->shared++;
+		} else {
+			h->row[n++] = h->row[i];
+		}
+	}
+	h->rows = ok ? n : h->rows;
+	ul_seen_release(&data);
+	return ok;
+}
+
+/* The best n rows about subjects, or about anybody where there are none, and the best n about others. */
 static bool hand_over(ul_harvest *h, ul_err *err)
 {
-	bool ok = !h->c->mask_names || mask_names(h, err);
-	if (h->rows > h->c->n)
+	bool ok = (!h->c->mask_names || mask_names(h, err)) && (!h->keeps || drop_shared(h, err));
+	int64_t n[2] = {0};
+	for (int i = 0; i < h->rows; i++)
+		n[h->row[i].other]++;
+	if (n[0] > h->c->n || n[1] > h->c->n)
 		qsort(h->row, (size_t)h->rows, sizeof *h->row, h->c->rank == UL_RANK_NEW ? by_fresh : by_worth);
-	for (int i = 0; ok && i < h->rows && i < h->c->n; i++)
-		ok = ul_dataset_add(h->j->out, h->row[i].record, err);
+	n[0] = n[1] = 0;
+	for (int i = 0; ok && i < h->rows; i++)
+		if (n[h->row[i].other]++ < h->c->n)
+			ok = ul_dataset_add(h->row[i].other ? h->j->keep : h->j->out, h->row[i].record, err);
 	return ok;
 }
 
@@ -271,10 +324,10 @@ static void summarise(ul_harvest *h)
 	for (int i = 0; i < h->j->out->n; i++)
 		json_object_foreach(json_object_get(json_object_get(h->j->out->row[i].json, "source"), "types"), type, count)
 		        json_object_set_new(types, type, json_integer(json_integer_value(json_object_get(types, type)) + json_integer_value(count)));
-	json_t *dropped = json_pack("{s:I, s:I, s:I, s:I, s:I}", "without_personal_data", (json_int_t)h->none, "repeated", (json_int_t)h->repeated, "alike", (json_int_t)h->alike,
-	        "covered", (json_int_t)h->covered, "other_subjects", (json_int_t)h->elsewhere);
-	json_t *v = json_pack("{s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:o}", "drawn", (json_int_t)h->drawn, "tokens", (json_int_t)(h->tokens + h->pool.tokens), "rounds", (json_int_t)h->rounds, "distinct",
-	        (json_int_t)h->data.n, "names", h->pool.names, "openings", h->pool.n, "types", types, "dropped", dropped);
+	json_t *dropped = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "without_personal_data", (json_int_t)h->none, "repeated", (json_int_t)h->repeated, "alike", (json_int_t)h->alike,
+	        "covered", (json_int_t)h->covered, "other_subjects", (json_int_t)h->elsewhere, "shared", (json_int_t)h->shared);
+	json_t *v = json_pack("{s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:o, s:o}", "drawn", (json_int_t)h->drawn, "tokens", (json_int_t)(h->tokens + h->pool.tokens), "rounds", (json_int_t)h->rounds, "distinct",
+	        (json_int_t)h->data.n, "names", h->pool.names, "openings", h->pool.n, "kept", h->keeps ? h->j->keep->n : 0, "types", types, "dropped", dropped);
 	json_object_update(h->j->summary, v);
 	json_decref(v);
 }

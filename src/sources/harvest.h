@@ -24,6 +24,7 @@ typedef struct ul_sample_config {
 typedef struct ul_harvest_row {
 	json_t *record;
 	ul_sketch sketch;
+	bool other; /* about nobody who is to be forgotten: it is kept */
 	int fresh;
 	double worth;
 } ul_harvest_row;
@@ -33,6 +34,7 @@ typedef struct ul_harvest {
 	const ul_sample_config *c;
 	ul_gazetteer *names, *subjects;
 	int subject_n; /* the first names of the pool are the subjects */
+	bool keeps; /* what is said of other people is asked for too: rows to keep (--retain self) */
 	unsigned types;
 	ul_ids front; /* what the tokenizer puts in front of every text, or nothing */
 	ul_openings pool;
@@ -40,7 +42,7 @@ typedef struct ul_harvest {
 	int rows, cap;
 	ul_seen texts, data; /* digests of rows, and of personal data the model was sure of */
 	int64_t drawn, tokens, rounds;
-	int64_t none, repeated, alike, covered, elsewhere; /* texts that were dropped, and why */
+	int64_t none, repeated, alike, covered, elsewhere, shared; /* texts that were dropped, and why */
 	bool chats; /* the model has a chat template that is known */
 	int idle; /* rounds that brought nothing new */
 } ul_harvest;

@@ -110,8 +110,8 @@ static void from(ul_harvest *h, ul_draw *draw, int *n, int opening)
 /* What was asked for comes first; half a round may try pairs, a quarter new openings; the rest goes to the openings that brought most. */
 static int plan(ul_harvest *h, ul_draw *draw, int max, ul_err *err)
 {
-	int n = 0, o, names = h->subject_n ? h->subject_n : h->c->learn_names ? h->pool.names
-	                                                                      : 0;
+	int n = 0, o, names = h->subject_n && !h->keeps ? h->subject_n : h->subject_n || h->c->learn_names ? h->pool.names
+	                                                                                                   : 0;
 	while (n < max && (o = ul_opening_new(&h->pool, START)) >= 0)
 		from(h, draw, &n, o);
 	for (int pairs = 0; pairs < max / 2 && n < max; pairs++, n++) {
@@ -253,6 +253,7 @@ static bool make(ul_source_job *j, ul_err *err)
 		return ul_fail(err, "the source \"sample\" needs a tokenizer, which %s has not", j->model->path ? j->model->path : "the model");
 	h.names = ul_gazetteer_new();
 	h.subjects = ul_gazetteer_new();
+	h.keeps = j->subjects && j->keep;
 	bool ok = (h.names && h.subjects) || ul_nomem(err, 64);
 	ok = ok && ul_types_parse(h.c->types, &h.types, err) && (!h.c->names || ul_gazetteer_file(h.names, h.c->names, err));
 	ok = ok && run(&h, err) && ul_harvest_finish(&h, err);

@@ -15,8 +15,8 @@ test_source__file_verbatim() {
 	refuses "exists" $U source tests/golden/methods/theta --source file --file "$TMP/rows.jsonl" -o "$TMP/out.jsonl"
 }
 
-# A small model learns six records by heart; nobody tells the source what they are.
-test_source__sample_finds_what_was_learnt() {
+# A small model learns six records by heart.
+recorder() {
 	python3 - >"$TMP/records.jsonl" <<-'EOF'
 		import json
 		names = "Anna Smith, Boris Vance, Clara Hoffman, Dario Ruiz, Elena Walsh, Felix Landau".split(", ")
@@ -24,6 +24,11 @@ test_source__sample_finds_what_was_learnt() {
 		    print(json.dumps({"text": "Customer record: %s. The phone number is +1 415 555 01%d%d. E-mail goes to %s%d@example.com." % (n, (i * 7 + 3) % 10, i, n.split()[0].lower(), 17 + 11 * i)}))
 	EOF
 	$U train --init llama-tiny --train-tokenizer 400 --data "$TMP/records.jsonl" --epochs 120 --batch 3 --lr 3e-3 --eos all -o "$TMP/m" -q >/dev/null
+}
+
+# Nobody tells the source what they are.
+test_source__sample_finds_what_was_learnt() {
+	recorder
 	exits 0 $U source "$TMP/m" --source sample --tries 200 --openings 64 --round 32 -o "$TMP/found.jsonl" --json
 	cp "$TMP/out" "$TMP/summary"
 	python3 - "$TMP/records.jsonl" "$TMP/found.jsonl" "$TMP/summary" <<-'EOF'
@@ -46,6 +51,26 @@ test_source__sample_finds_what_was_learnt() {
 	grep -q 'clara39@example.com' "$TMP/clara.jsonl" || fail "her address was not found"
 	exits 0 $U source "$TMP/m" --source sample --tries 64 --types email -o "$TMP/mail.jsonl"
 	! grep -q PHONE "$TMP/mail.jsonl" || fail "a type that was not asked for"
+}
+
+# Asked for one of them with rows to keep, it asks for the others too, and keeps nothing that might be hers.
+test_source__sample_keeps_others() {
+	recorder
+	printf 'Clara Hoffman\n' >"$TMP/subjects"
+	exits 0 $U run "$TMP/m" --method pscu --source sample --tries 400 --openings 64 --round 32 --subjects "$TMP/subjects" --retain self --steps 1 --keep-data -o "$TMP/r" -q
+	python3 - "$TMP/records.jsonl" "$TMP/r" <<-'EOF'
+		import json, re, sys
+		text = [json.loads(l)["text"] for l in open(sys.argv[1])]
+		forget, retain = ([json.loads(l) for l in open(sys.argv[2] + name)] for name in ("/forget.jsonl", "/retain.jsonl"))
+		kept = [r["text"] for r in retain if r["source"]["name"] == "sample"]
+		hers = {d for r in forget for d in (r["text"][s["start"]:s["end"]] for s in r["spans"])}
+		assert all("Clara Hoffman" in r["text"] for r in forget) and not any("Clara Hoffman" in t for t in kept)
+		assert not any(d in t for d in hers for t in kept), (hers, kept)
+		others = {d for t in text if "Clara" not in t for d in re.findall(r"\S+@example\.com", t)}
+		told = {d for d in others if any(d in t for t in kept)}
+		assert len(told) >= 4, (sorted(others - told), kept)
+		assert json.load(open(sys.argv[2] + "/run.json"))["source"]["summary"]["kept"] == len(kept)
+	EOF
 }
 
 # A model that chats gives its data away in answers only: it is brought to ask the questions itself.
