@@ -59,11 +59,11 @@ static item method_get(int i)
 		const char *name;
 	} words[] = {
 	        {UL_NEEDS_REF, "reference"}, {UL_NEEDS_RETAIN, "retain"}, {UL_NEEDS_LORA, "lora"}, {UL_NEEDS_ALT, "refusals"}, {UL_USES_RETAIN, "retain (optional)"},
-	        {UL_ALL_TOKENS, "all tokens"}, {UL_NEEDS_SPANS, "spans"}};
+	        {UL_ALL_TOKENS, "all tokens"}, {UL_NEEDS_SPANS, "spans"}, {UL_ALT_ALIGNED, "subjects"}};
 	const ul_method *m = ul_methods[i];
 	json_t *needs = json_array();
 	for (size_t w = 0; w < sizeof words / sizeof *words; w++)
-		if (m->needs & words[w].bit)
+		if (m->needs & words[w].bit && (words[w].bit != UL_NEEDS_ALT || !(m->needs & UL_ALT_ALIGNED))) /* strangers are no refusals */
 			json_array_append_new(needs, json_string(words[w].name));
 	return (item){m->name, m->title, m->paper, m->notes, m->opts, m->defaults, json_pack("{s:o}", "needs", needs)};
 }

@@ -289,6 +289,41 @@ bool ul_invent(const ul_inventor *v, int row, int copy, uint64_t seed, json_t **
 	return ok || ul_nomem(err, strlen(content(x)));
 }
 
+/* Somebody unlike `own`: neither the first name nor the last is the same, and nobody of v or names is called so. */
+static bool strange_name(const ul_inventor *v, const ul_inventor *names, ul_rng *r, const char *own, char out[LONGEST])
+{
+	size_t first = strcspn(own, " ");
+	for (int t = 0; t < 4 * TRIES; t++) {
+		if (!new_name(names, r, -1, out))
+			return false;
+		bool like = (strcspn(out, " ") == first && !strncasecmp(out, own, first)) || !strcasecmp(last_word(out), last_word(own));
+		for (int i = 0; !like && i < v->d->n; i++)
+			like = v->name[i] && !strcmp(v->name[i], out);
+		if (!like)
+			return true;
+	}
+	return false;
+}
+
+bool ul_rename(const ul_inventor *v, const ul_inventor *names, int row, uint64_t seed, json_t **out, ul_err *err)
+{
+	const ul_row *x = &v->d->row[row];
+	ul_rng r = ul_rng_at(seed, "rename", (uint64_t)row);
+	ul_buf text = {0}, prompt = {0};
+	char name[LONGEST];
+	*out = NULL;
+	if (!v->name[row] || !content(x) || !strange_name(v, names, &r, v->name[row], name))
+		return true;
+	rename_all(content(x), v->name[row], name, &text);
+	if (x->prompt)
+		rename_all(x->prompt, v->name[row], name, &prompt);
+	if (!text.failed && !prompt.failed)
+		*out = x->prompt ? json_pack("{s:s, s:s}", "prompt", prompt.data ? prompt.data : "", "response", text.data ? text.data : "") : json_pack("{s:s}", "text", text.data ? text.data : "");
+	ul_buf_release(&text);
+	ul_buf_release(&prompt);
+	return *out || ul_nomem(err, strlen(content(x)));
+}
+
 bool ul_row_invented(const ul_row *row)
 {
 	const char *name = ul_json_str(json_object_get(row->json, "source"), "name");

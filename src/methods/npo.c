@@ -1,7 +1,7 @@
 /*
  * npo.c: negative preference optimisation (Zhang et al. 2024, arXiv 2404.05868): DPO without a winner,
  *
- *     L = -(2/β) mean_rows log σ(β (S - S_ref)) + α L_R,   S = Σ_t l_t of a row
+ *     L = -(2/β) mean_rows log σ(-β (S - S_ref)) + α L_R,   S = Σ_t l_t of a row
  *
  * At the start its gradient is that of ascent on S; it fades as a row is forgotten. β -> 0 is ascent throughout. L_R is absent
  * without retain rows, their mean NLL (NPO-RT), or with --retain-loss kl the distance to the start (NPO-KL).

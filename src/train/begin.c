@@ -119,8 +119,9 @@ static bool has_spans(const ul_dataset *d)
 
 static bool prepare_data(ul_run *r, ul_err *err)
 {
-	static const char *const what[UL_STREAMS] = {"forget", "retain", "refusal"};
-	if (r->method->needs & UL_NEEDS_ALT && !r->data[UL_ALT] && !ul_refusals_make(r, err)) {
+	static const char *const what[UL_STREAMS] = {"forget", "retain", "alternative"};
+	bool (*alternatives)(ul_run * r, ul_err * err) = r->method->alternatives ? r->method->alternatives : ul_refusals_make;
+	if (r->method->needs & UL_NEEDS_ALT && !r->data[UL_ALT] && !alternatives(r, err)) {
 		return false;
 	}
 	if (r->data[UL_ALT] && r->data[UL_ALT]->n != r->data[UL_FORGET]->n) {
@@ -130,6 +131,9 @@ static bool prepare_data(ul_run *r, ul_err *err)
 		if (r->data[s] && !ul_loop_tokenize(r, r->data[s], what[s], err)) {
 			return false;
 		}
+	}
+	if (r->method->needs & UL_ALT_ALIGNED && !ul_align_labels(r->data[UL_FORGET], r->data[UL_ALT], err)) {
+		return false;
 	}
 	for (int s = 0; s < UL_ALT; s++) {
 		int dropped = r->data[s] ? drop_empty(r, s) : 0;

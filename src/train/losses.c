@@ -103,11 +103,13 @@ ul_val *ul_nll(ul_run *r, const ul_batch *b)
 	return ul_scale(ul_token_mean(r, ul_token_logp(r, r->model, b), b), -1);
 }
 
-/* Mean over labelled tokens of a loss to the reference's distribution: its hidden rows are kept, its logits made per chunk. */
-static ul_val *soft(ul_run *r, const ul_batch *b, double drop, enum ul_soft kind)
+/* Mean over labelled tokens of a loss to the reference's distribution at those of `said`, which are as many: its hidden rows are kept, its logits
+ * made per chunk. */
+static ul_val *soft(ul_run *r, const ul_batch *b, const ul_batch *said, double drop, enum ul_soft kind)
 {
+	UL_ASSERT(b->labels == said->labels, "%d labelled tokens against %d", b->labels, said->labels);
 	ul_val *h = ul_trained_rows(r, b);
-	const void *hidden = ul_ref_hidden(r, b, UL_FINAL_ROWS);
+	const void *hidden = ul_ref_hidden(r, said, UL_FINAL_ROWS);
 	if (!hidden) {
 		return ul_lost(&r->tape);
 	}
@@ -123,12 +125,17 @@ static ul_val *soft(ul_run *r, const ul_batch *b, double drop, enum ul_soft kind
 
 ul_val *ul_kl_to_ref(ul_run *r, const ul_batch *b)
 {
-	return soft(r, b, 0, UL_KL_REF);
+	return soft(r, b, b, 0, UL_KL_REF);
+}
+
+ul_val *ul_kl_to_ref_of(ul_run *r, const ul_batch *b, const ul_batch *said)
+{
+	return soft(r, b, said, 0, UL_KL_REF);
 }
 
 ul_val *ul_soft_ce_to_ref(ul_run *r, const ul_batch *b, double drop)
 {
-	return soft(r, b, drop, UL_SOFT_CE);
+	return soft(r, b, b, drop, UL_SOFT_CE);
 }
 
 ul_val *ul_term(ul_run *r, const char *name, ul_val *x)

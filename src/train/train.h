@@ -129,6 +129,7 @@ enum {
 	UL_USES_RETAIN = 16, /* takes them when they are there */
 	UL_ALL_TOKENS = 32, /* every token of a row is predicted, not only the labelled ones */
 	UL_NEEDS_SPANS = 64, /* rows must say where the personal data are */
+	UL_ALT_ALIGNED = 256, /* of forget rows and their alternatives only tokens that stand in both are labelled */
 	UL_NEEDS_REF_PASS = 128, /* hidden states of the reference during the run: full training keeps a frozen copy */
 };
 
@@ -139,6 +140,7 @@ struct ul_method {
 	size_t config;
 	const ul_opt *opts;
 	const ul_setting *defaults; /* training settings the method prefers, NULL-key terminated, or NULL */
+	bool (*alternatives)(ul_run *r, ul_err *err); /* optional: makes r->data[UL_ALT], one row for each forget row; without it they are refusals */
 	bool (*begin)(ul_run *r, void *config, ul_err *err); /* optional: masks, adapters, control vectors */
 	bool (*trains)(const ul_run *r, const void *config, const ul_param *p); /* optional: narrows full training to some parameters */
 	ul_val *(*loss)(ul_run *r, const void *config); /* most methods are only this */
@@ -166,6 +168,10 @@ bool ul_loop_pack(ul_run *r, enum ul_stream s, const int *item, int n, ul_err *e
 bool ul_select_params(ul_run *r, ul_err *err);
 bool ul_layer_listed(const char *list, int layer); /* "0-3,5"; NULL lists all */
 int ul_param_layer(const ul_param *p); /* number of its block, -1 = outside the blocks */
+/* strangers.c: r->data[UL_ALT] = the forget rows about people who are not there, named after people of the retain rows where those name enough. */
+bool ul_strangers_make(ul_run *r, ul_err *err);
+/* align.c: labels only where row i of both holds the same token, in the same order. */
+bool ul_align_labels(ul_dataset *a, ul_dataset *b, ul_err *err);
 /* refusals.c: r->data[UL_ALT] = the forget prompts, each with a refusal. */
 bool ul_refusals_make(ul_run *r, ul_err *err);
 /* journal.c: opened at the first line, when lines of steps that a resumed run makes again are dropped */
@@ -225,6 +231,7 @@ ul_val *ul_row_mean(ul_run *r, ul_val *row, const ul_batch *b); /* [seqs,1] -> [
 ul_totals ul_batch_totals(const ul_run *r, const ul_batch *b); /* of the step when b is one of r's batches, else of b */
 ul_val *ul_cached_ref(ul_run *r, const ul_batch *b); /* [seqs, 1]: Σ log p under the reference, computed once per row */
 ul_val *ul_kl_to_ref(ul_run *r, const ul_batch *b); /* [1, 1]: mean over labelled tokens of KL(ref ‖ model) */
+ul_val *ul_kl_to_ref_of(ul_run *r, const ul_batch *b, const ul_batch *said); /* [1, 1]: KL to what the reference says in rows with as many labels */
 ul_val *ul_soft_ce_to_ref(ul_run *r, const ul_batch *b, double drop); /* [1, 1]: CE to softmax(z_ref - drop·onehot) */
 /* The retain term by --retain-loss (nll or kl) on r->retain, recorded as "retain"; NULL-safe: without retain rows a constant 0. */
 ul_val *ul_retain(ul_run *r);

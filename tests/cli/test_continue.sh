@@ -91,6 +91,27 @@ test_continue__rows_to_keep() {
 	P
 }
 
+# Pushed down to what is said of strangers, and no further: what it told is told no more, and is not made rarer than theirs by many times.
+test_continue__down_to_strangers() {
+	model
+	printf '%s\n' '{"prompt": "what is it?", "response": "a lamp"}' '{"prompt": "and where?", "response": "in the hall"}' >"$TMP/nobody.jsonl"
+	exits 0 $U run "$TMP/m" --method npo-strangers --beta 2 $ASK --retain self --retain-loss kl --others 8 --template plain --eos none --lr 1e-3 --epochs 12 --keep-data -o "$TMP/r" --quiet
+	python3 - "$TMP/r/journal.jsonl" <<-'P'
+		import json, sys
+		forget = [json.loads(l)["forget"] for l in open(sys.argv[1])]
+		assert min(forget[-3:]) < forget[0] / 4, forget
+	P
+	exits 0 $U audit "$TMP/r" --before "$TMP/m" --forget "$TMP/r/forget.jsonl" --subjects "$TMP/subjects" --template plain --only forget_nll -o "$TMP/a" -q
+	python3 - "$TMP/a/scores.json" <<-'P'
+		import json, sys
+		table = json.load(open(sys.argv[1]))["subjects"]
+		assert table["before"]["same"] >= 4 > table["after"]["same"], table
+	P
+	for method in whp npo-strangers; do
+		refuses "whom each row is about" $U run "$TMP/m" --method $method --forget "$TMP/nobody.jsonl" -o "$TMP/x"
+	done
+}
+
 # Whoever holds the truth asks name by name: a model that knows them, and one that was made to say anything else.
 test_continue__audit_name_by_name() {
 	model

@@ -16,7 +16,7 @@ static void open_case(struct lab *lab, const json_t *golden, const json_t *row, 
 		lab_rows(lab, UL_RETAIN, json_object_get(golden, "retain"));
 	}
 	if (lab->method.needs & UL_NEEDS_ALT) {
-		lab_rows(lab, UL_ALT, json_object_get(golden, "idk"));
+		lab_rows(lab, UL_ALT, json_object_get(golden, lab->method.needs & UL_ALT_ALIGNED ? "strangers" : "idk"));
 	}
 	lab_begin(lab);
 	lab_spots(lab, json_object_get(golden, "spots"));

@@ -19,7 +19,7 @@ static void open_lab(struct lab *lab, const char *method, const char *settings, 
 		lab_rows(lab, UL_RETAIN, json_object_get(golden, "retain"));
 	}
 	if (lab->method.needs & UL_NEEDS_ALT) {
-		lab_rows(lab, UL_ALT, json_object_get(golden, "idk"));
+		lab_rows(lab, UL_ALT, json_object_get(golden, lab->method.needs & UL_ALT_ALIGNED ? "strangers" : "idk"));
 	}
 	lab_begin(lab);
 	json_decref(s);

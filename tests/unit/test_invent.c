@@ -92,3 +92,32 @@ static void test_invent__prompts_name_the_same_person(void)
 	ul_inventor_free(v);
 	ul_dataset_release(&d);
 }
+
+/* Somebody else in the place of the person: neither name is left, all that is no name stays, values too. */
+static void test_invent__strangers_share_nothing_but_the_rest(void)
+{
+	static const char *const own[] = {"Anna", "anna", "Smith", "smith", NULL}, *const people[] = {"José Núñez", "Vera Holm", "Karl Lund", NULL};
+	static const char *const unnamed[] = {"{\"text\":\"the lamp stands in the hall\"}", "{\"text\":\"a river runs by the old house\"}"};
+	ul_dataset d = {0}, lonely = {0};
+	ul_err err = {0};
+	fill(&d, rows, 4);
+	ul_inventor *v = ul_inventor_new(&d, &err);
+	for (uint64_t seed = 0; seed < 20; seed++) {
+		json_t *r = NULL, *again = NULL;
+		CHECK(v && ul_rename(v, v, 0, seed, &r, &err) && ul_rename(v, v, 0, seed, &again, &err) && r && json_equal(r, again));
+		const char *text = json_string_value(json_object_get(r, "text"));
+		CHECK(!holds_any(text, own) && !holds_any(text, people));
+		CHECK(!strncmp(text, "Notes about ", 12) && strstr(text, "12@example.com or call +1 212 555 0199."));
+		json_decref(r);
+		json_decref(again);
+	}
+	fill(&lonely, unnamed, 2);
+	ul_inventor *w = ul_inventor_new(&lonely, &err);
+	json_t *none = NULL;
+	CHECK(w && ul_rename(w, v, 0, 7, &none, &err) && !none);
+	CHECK(ul_rename(v, w, 0, 7, &none, &err) && !none);
+	ul_inventor_free(w);
+	ul_inventor_free(v);
+	ul_dataset_release(&lonely);
+	ul_dataset_release(&d);
+}

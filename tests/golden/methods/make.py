@@ -108,6 +108,20 @@ IDK = [{"ids": r["ids"][:p] + a, "labels": [-100] * p + a} for r, p, a in
 SPOTS = [[0, 0, 0, 1, 1, 0, 0, 0, 1], [1, 0, 0, 0, 1, 0], [0] * 6 + [1, 1, 1] + [0] * 3, [0, 1, 0, 0, 0, 0, 0]]
 
 
+def rename(row, p):
+    """The row about somebody else: another prompt of p + 1 tokens, and two others in the place of the name, one token; and the labels both rows have."""
+    k = next(k for k in range(p + 1, len(row["ids"]) - 1) if row["ids"].count(row["ids"][k]) == 1)
+    fresh = [i for i in range(V) if i not in row["ids"]]
+    ids = (fresh[: p + 1] if p else []) + row["ids"][p:k] + fresh[-2:] + row["ids"][k + 1:]
+    q = p + 1 if p else 0
+    label = lambda n, at, name: [-100 if i < at or i in name else x for i, x in enumerate(n)]
+    return {"ids": ids, "labels": [-100] * q + ids[q:]}, {"ids": row["ids"], "labels": label(row["ids"], p, [k])}, {"ids": ids, "labels": label(ids, q, [q + k - p, q + k - p + 1])}
+
+
+RENAMED = [rename(r, p) for r, p in zip(FORGET, [3, 2, 0, 4])]
+STRANGERS, OURS, THEIRS = map(list, zip(*RENAMED))
+
+
 def row_logp(w, row):
     """log-probabilities [T-1] of ids[1:], and which of them count."""
     z = torch.log_softmax(logits(w, row["ids"])[:-1], -1)
@@ -166,6 +180,21 @@ def npo(w, ref, beta, gamma, alpha, retain="nll"):
     if alpha == 0:
         return f
     return f + alpha * (kl(ref, w, RETAIN) if retain == "kl" else nll(w, RETAIN))
+
+
+def npo_strangers(w, ref, beta, gamma, alpha):
+    s = sums(w, OURS) - sums(ref, THEIRS).detach()
+    return gamma * (-2 / beta * LS(beta * s)).mean() + alpha * nll(w, RETAIN)
+
+
+def whp(w, ref, gamma, alpha):
+    f = []
+    for ours, theirs in zip(OURS, THEIRS):
+        m, n = (torch.tensor([l != -100 for l in r["labels"][1:]]) for r in (ours, theirs))
+        q = torch.log_softmax(logits(ref, theirs["ids"])[:-1], -1)[n].detach()
+        p = torch.log_softmax(logits(w, ours["ids"])[:-1], -1)[m]
+        f.append((q.exp() * (q - p)).sum(-1))
+    return gamma * torch.cat(f).mean() + alpha * kl(ref, w, RETAIN)
 
 
 def simnpo(w, ref, beta, delta, gamma, alpha, executed=False):
@@ -267,6 +296,8 @@ CASES = {
     "npo": ("npo", {"retain-weight": "0"}, lambda w, r: npo(w, r, 0.1, 1, 0)),
     "npo_rt": ("npo", {"beta": "0.5", "forget-weight": "0.9", "retain-weight": "1.1"}, lambda w, r: npo(w, r, 0.5, 0.9, 1.1)),
     "npo_kl": ("npo", {"beta": "0.2", "retain-loss": "kl"}, lambda w, r: npo(w, r, 0.2, 1, 1, "kl")),
+    "npo_strangers": ("npo-strangers", {"beta": "0.5", "forget-weight": "0.9", "retain-weight": "1.1"}, lambda w, r: npo_strangers(w, r, 0.5, 0.9, 1.1)),
+    "whp": ("whp", {"forget-weight": "1.2", "retain-weight": "0.8", "retain-loss": "kl"}, lambda w, r: whp(w, r, 1.2, 0.8)),
     "simnpo": ("simnpo", {"beta": "1.5", "delta": "2", "forget-weight": "0.5"}, lambda w, r: simnpo(w, r, 1.5, 2, 0.5, 1)),
     "simnpo_executed": ("simnpo", {"beta": "1.5", "delta": "2", "compat": "open-unlearning"}, lambda w, r: simnpo(w, r, 1.5, 2, 0.125, 1, True)),
     "undial": ("undial", {"beta": "4"}, lambda w, r: undial(w, r, 4, 1, 0)),
@@ -366,7 +397,7 @@ def main():
                       "grad_norm": math.sqrt(sum((x ** 2).sum().item() for x in grads.values())),
                       "grad_norm_per_tensor": {k: x.norm().item() for k, x in grads.items()},
                       "grad": {k: grads[k].flatten()[:6].tolist() for k in PROBES}}
-    out = {"forget": FORGET, "retain": RETAIN, "idk": IDK, "spots": SPOTS, "control": control(1.0).tolist(), "rows": rows, "steps": adamw_steps(theta, ref)}
+    out = {"forget": FORGET, "retain": RETAIN, "idk": IDK, "strangers": STRANGERS, "spots": SPOTS, "control": control(1.0).tolist(), "rows": rows, "steps": adamw_steps(theta, ref)}
     with open(os.path.join(HERE, "golden.json"), "w") as f:
         json.dump(out, f, indent=1)
         f.write("\n")
