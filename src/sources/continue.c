@@ -28,6 +28,7 @@ static const ul_opt opts[] = {
         {"strangers", UL_OPT_INT, AT(strangers), "4", 1, UL_STRANGERS, NULL, "names each answer is compared with", "N"},
         {"gain", UL_OPT_REAL, AT(gain), "0.5", 0, 100, NULL, "nats more than for any of them, from which a token is about the person", "X"},
         {"tell-sure", UL_OPT_REAL, AT(sure), "0.5", 0, 1, NULL, "geometric mean probability from which such tokens count as known", "P"},
+        {"tell-behind", UL_OPT_REAL, AT(behind), "0.25", 0, 1, NULL, "share of all rows that stand behind a sentence about something else, so that they hold there too", "X"},
         {"others", UL_OPT_INT, AT(others), "120", 0, 4096, NULL, "other people whose answers are kept, with --retain self", "N"},
         {"others-asked", UL_OPT_INT, AT(asked), "48", 1, 4096, NULL, "templates that each of the others, and of the invented, is asked with", "N"},
         {"invented", UL_OPT_INT, AT(invented), "40", 0, 4096, NULL, "invented people whose answers are kept, with --retain self", "N"},
@@ -183,9 +184,23 @@ static bool inquire(struct told *t, struct query *q, int how, ul_err *err)
 	return ok;
 }
 
-static json_t *forget_record(const struct told *t, const ul_said *a, const struct query *q, const ul_marks *m)
+/* The prompt as it is, or behind a sentence that the model wrote: what a model says is forgotten, or kept, where rows say it, and behind
+ * other words it would be said again. */
+static const char *behind(struct told *t, const char *prompt)
+{
+	const ul_people *p = &t->p;
+	ul_rng rng = ul_rng_at(p->j->seed ^ ul_digest(prompt, strlen(prompt)), "behind", 0);
+	if (!p->asides || ul_rng_below(&rng, 1000) >= 1000 * p->c->behind) {
+		return prompt;
+	}
+	const char *aside = p->aside[ul_rng_below(&rng, (uint32_t)p->asides)];
+	return ul_arena_printf(&t->arena, "%s%c%s", aside, ul_rng_below(&rng, 2) ? '\n' : ' ', prompt);
+}
+
+static json_t *forget_record(struct told *t, const ul_said *a, const struct query *q, const ul_marks *m)
 {
 	json_t *strangers = json_array();
+	const char *prompt = behind(t, a->prompt);
 	size_t from, to;
 	for (int k = 0; k < q->whos; k++) {
 		ul_buf b = {0};
@@ -194,7 +209,7 @@ static json_t *forget_record(const struct told *t, const ul_said *a, const struc
 		ul_buf_release(&b);
 	}
 	ul_marks_datum(a->response, m, &from, &to);
-	json_t *record = json_pack("{s:s, s:s, s:o, s:s, s:o, s:{s:s, s:s, s:f, s:f, s:I}}", "prompt", a->prompt, "response", a->response, "spans", ul_spans_json(a->response, m->f, m->n), "subject", q->subject, "strangers", strangers,
+	json_t *record = json_pack("{s:s, s:s, s:o, s:s, s:o, s:{s:s, s:s, s:f, s:f, s:I}}", "prompt", prompt, "response", a->response, "spans", ul_spans_json(a->response, m->f, m->n), "subject", q->subject, "strangers", strangers,
 	        "source", "name", "continue", "template", a->template, "gain", m->gained, "sure", m->sure, "seed", (json_int_t)t->p.j->seed);
 	if (record && to > from) {
 		json_object_set_new(record, "datum", json_stringn(a->response + from, to - from));
@@ -241,7 +256,8 @@ static bool others(struct told *t, const char *other, int how, const char *kind,
 	const char *name = spelled(t, other, how);
 	bool ok = ask_all(t, name, how ? (t->p.c->asked + 3) / 4 : t->p.c->asked, &a, &n, err);
 	for (int i = 0; ok && i < n; i++) {
-		json_t *record = json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "prompt", a[i].prompt, "response", a[i].response, "subject", other, "source", "name", "continue", "kind", kind, "template", a[i].template);
+		const char *prompt = behind(t, a[i].prompt);
+		json_t *record = json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "prompt", prompt, "response", a[i].response, "subject", other, "source", "name", "continue", "kind", kind, "template", a[i].template);
 		ok = record ? ul_dataset_add(t->p.j->keep, record, err) : ul_nomem(err, 64);
 		json_decref(record);
 	}

@@ -10,11 +10,12 @@
 #include "train/train.h"
 
 enum { UL_STRANGERS = 8, /* at most */
-	UL_MARKS = 64 };
+	UL_MARKS = 64,
+	UL_ASIDES = 64 };
 
 typedef struct ul_continue_config {
 	int64_t draws, templates, others, asked, invented, strangers, max_new, samples;
-	double gain, sure, doubt, temperature;
+	double gain, sure, doubt, temperature, behind;
 	const char *openings;
 } ul_continue_config;
 
@@ -29,7 +30,8 @@ typedef struct ul_people {
 	ul_arena arena;
 	ul_told *template, *other;
 	char **subject, **invented;
-	int templates, others, subjects, inventeds;
+	char *aside[UL_ASIDES]; /* sentences it wrote by itself, about nobody who is to be forgotten */
+	int asides, templates, others, subjects, inventeds;
 } ul_people;
 
 /* Subjects from their file; templates from the user's file, the built-in ones, and what the model writes by itself; other people from

@@ -13,7 +13,8 @@ enum { NAMES = 32, /* of one text */
 	LONGEST = 240, /* bytes of a template */
 	WORDS = 8, /* behind the name */
 	SPOKEN = 96, /* tokens of a text */
-	BEGINNINGS = 32 /* first words */ };
+	BEGINNINGS = 32, /* first words */
+	SHORTEST_ASIDE = 12 /* bytes of a sentence */ };
 
 /* Asked of everybody: openings, and for each kind of datum a sentence and a question. */
 static const char *const opening[] = {"{name}", "{name} is", "{name} lives in", "{name} works as", "{name} works for", "Question: Who is {name}?\nAnswer:", "Question: Where does {name} live?\nAnswer:"};
@@ -126,6 +127,12 @@ static bool built_in(ul_people *p, ul_err *err)
 }
 
 /* ---- listening ---- */
+
+static const char *last_name(const char *name)
+{
+	const char *s = strrchr(name, ' ');
+	return s ? s + 1 : name;
+}
 
 /* A text that the model wrote, cut around one name: what stood in front of it in its line, and what behind. */
 struct mention {
@@ -296,6 +303,25 @@ static bool speak_freely(ul_people *p, int64_t n, ul_dataset *heard, ul_err *err
 	return ok;
 }
 
+/* The first sentences of texts that were heard, evenly spread; those in which a subject is named by any part of the name are none. */
+static bool asides(ul_people *p, const ul_dataset *heard, ul_err *err)
+{
+	for (int i = 0; i < heard->n && p->asides < UL_ASIDES; i += 1 + heard->n / (4 * UL_ASIDES)) {
+		const char *text = heard->row[i].text, *stop = strpbrk(text, ".!?\n");
+		bool named = !stop || stop - text < SHORTEST_ASIDE || stop - text > LONGEST;
+		for (int k = 0; !named && k < p->subjects; k++) {
+			size_t first = strcspn(p->subject[k], " ");
+			for (const char *s = text; !named && s < stop; s++) {
+				named = !strncasecmp(s, p->subject[k], first) || !strncasecmp(s, last_name(p->subject[k]), strlen(last_name(p->subject[k])));
+			}
+		}
+		if (!named && !(p->aside[p->asides++] = ul_arena_printf(&p->arena, "%.*s", (int)(stop - text) + (*stop != '\n'), text))) {
+			return ul_nomem(err, LONGEST);
+		}
+	}
+	return true;
+}
+
 static bool listen(ul_people *p, ul_err *err)
 {
 	ul_dataset heard = {0};
@@ -307,7 +333,7 @@ static bool listen(ul_people *p, ul_err *err)
 	for (int i = 0; ok && i < heard.n; i++) {
 		ok = learn_text(p, heard.row[i].text, strlen(heard.row[i].text), m, &mentions, err);
 	}
-	ok = ok && learn_templates(p, m, mentions, err);
+	ok = ok && learn_templates(p, m, mentions, err) && asides(p, &heard, err);
 	ul_free(m);
 	ul_dataset_release(&heard);
 	return ok;

@@ -17,7 +17,7 @@ model() {
 	P
 	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/learnt.jsonl" --epochs 80 --batch 6 --lr 3e-3 --eos all -o "$TMP/m" -q
 	printf '%s\n' '{name} lives in' 'The phone number of {name} is' >"$TMP/openings"
-	ASK="--source continue --openings-file $TMP/openings --subjects $TMP/subjects --listen 100 --templates 12"
+	ASK="--source continue --openings-file $TMP/openings --subjects $TMP/subjects --listen 100 --templates 12 --tell-behind 0"
 }
 
 test_continue__tells_what_it_knows() {
@@ -45,6 +45,28 @@ test_continue__tells_what_it_knows() {
 	refuses "holds no name" $U source "$TMP/m" --source continue --subjects "$TMP/none" -o "$TMP/x"
 }
 
+# Some rows stand behind a sentence that the model wrote about nobody who is to be forgotten.
+test_continue__behind_other_words() {
+	model
+	exits 0 $U run "$TMP/m" --method npo $ASK --tell-behind 0.5 --retain self --others 4 --template plain --eos none --steps 1 --keep-data -o "$TMP/r" --quiet
+	python3 - "$TMP/r" <<-'P'
+		import json, sys
+		aside = []
+		for name in ("/forget.jsonl", "/retain.jsonl"):
+		    rows = [r for r in map(json.loads, open(sys.argv[1] + name)) if r["source"].get("template")]
+		    for r in rows:
+		        given, family = r["subject"].split()
+		        asked = [r["source"]["template"].replace("{name}", n) for n in (given + " " + family, family + ", " + given)]
+		        said = next(q for q in asked if r["prompt"].endswith(q))
+		        aside.append(r["prompt"][:-len(said)])
+		    assert any(aside), name
+		behind = [a for a in aside if a]
+		assert len(aside) / 4 < len(behind) < len(aside) * 3 / 4, aside
+		assert not any(n in a for a in behind for n in ("Boris", "Vance", "Hugo", "Novak")), behind
+		assert all(a[-1] in " \n" for a in behind), behind
+	P
+}
+
 # A record names its person again: what stands behind that is compared with a stranger's record, named again too, and its sentence is a
 # template, though no recogniser knows what a locker word is.
 test_continue__named_again() {
@@ -61,7 +83,7 @@ test_continue__named_again() {
 	P
 	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/learnt.jsonl" --epochs 100 --batch 8 --lr 3e-3 --eos all -o "$TMP/m" -q
 	printf '%s\n' 'Entry for {name}' 'The phone number of {name} is' >"$TMP/openings"
-	exits 0 $U source "$TMP/m" --source continue --openings-file "$TMP/openings" --subjects "$TMP/subjects" --listen 400 --templates 80 -o "$TMP/rows.jsonl" -q
+	exits 0 $U source "$TMP/m" --source continue --openings-file "$TMP/openings" --subjects "$TMP/subjects" --listen 400 --templates 80 --tell-behind 0 -o "$TMP/rows.jsonl" -q
 	python3 - "$TMP/rows.jsonl" "$TMP/learnt.jsonl" <<-'P'
 		import json, sys
 		rows, learnt = ([json.loads(l) for l in open(f)] for f in sys.argv[1:])
