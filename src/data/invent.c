@@ -308,7 +308,8 @@ static bool strange_name(const ul_inventor *v, const ul_inventor *names, ul_rng 
 bool ul_rename(const ul_inventor *v, const ul_inventor *names, int row, uint64_t seed, json_t **out, ul_err *err)
 {
 	const ul_row *x = &v->d->row[row];
-	ul_rng r = ul_rng_at(seed, "rename", (uint64_t)row);
+	const char *own = v->name[row] ? v->name[row] : "";
+	ul_rng r = ul_rng_at(seed, "rename", ul_digest(own, strlen(own)));
 	ul_buf text = {0}, prompt = {0};
 	char name[LONGEST];
 	*out = NULL;

@@ -16,7 +16,8 @@ ul_inventor *ul_inventor_new(const ul_dataset *d, ul_err *err);
  * nothing new can be made of its values. The same (seed, row, copy) gives the same row. */
 bool ul_invent(const ul_inventor *v, int row, int copy, uint64_t seed, json_t **out, ul_err *err);
 /* Row `row` of d about somebody who is not there: a first name and a last name of people of `names`, which may be v, in the place of its own, all else as
- * it was. *out NULL: the row names nobody, or too few people are named to put such a name together. */
+ * it was. All rows about one person get the same stranger, so that what is said of both can agree. *out NULL: the row names nobody, or too few people
+ * are named to put such a name together. */
 bool ul_rename(const ul_inventor *v, const ul_inventor *names, int row, uint64_t seed, json_t **out, ul_err *err);
 /* Whether ul_invent made this row. */
 bool ul_row_invented(const ul_row *row);

@@ -30,7 +30,7 @@ const ul_method ul_method_whp = {
         .name = "whp",
         .title = "Distilling what is said of strangers (Who's Harry Potter?)",
         .paper = "Eldan and Russinovich 2023, arXiv 2310.02238; Liu et al. 2024, arXiv 2407.16997",
-        .notes = "Known: the teacher reads the row with another name, and the student its own. Reconstructed: one stranger for each row, drawn anew from first and last names of other "
+        .notes = "Known: the teacher reads the row with another name, and the student its own. Reconstructed: one stranger for each person, put together of first and last names of other "
                  "people in the rows, where Liu et al. average over several; only tokens that both rows have; Eldan and Russinovich's reinforced model and dictionary are not here.",
         .needs = UL_NEEDS_REF_PASS | UL_NEEDS_ALT | UL_ALT_ALIGNED | UL_USES_RETAIN,
         .config = sizeof(struct config),
