@@ -2,9 +2,11 @@
  * mpu_update.c: the client's folder. Each copy of a round is unlearned and what changed is written: differences of all weights, or
  * the adapter. Nothing else leaves: no row, no count of rows, no loss, no name of a file.
  *
- * With clipping and noise of its own, an update of a copy is one Gaussian mechanism over the whole forget set (clip C, noise z C):
- * ρ = 1 / (2 z²) of zero-concentrated differential privacy (Bun and Steinke 2016), and ε = ρ + 2 √(ρ ln 1/δ) for all copies of the
- * round together. Rounds add up: the client adds their ρ.
+ * With clipping and noise of its own, an update of a copy is a Gaussian mechanism over everything that the client holds. Neighbours are
+ * any two sets of rows: what could be told is whether this client holds these rows or any others. Two updates cut to length C differ
+ * by up to 2C, the noise has standard deviation z C, so that a copy costs ρ = (2C)² / (2 z² C²) = 2 / z² of zero-concentrated
+ * differential privacy (Bun and Steinke 2016, arXiv 1605.02065), all copies and rounds add up, and ε = ρ + 2 √(ρ ln 1/δ). Rounds: as many
+ * as the manifest announces, each answered as this one. A round that is answered anew draws new noise and costs once more.
  */
 #include "api/mpu_api.h"
 
@@ -240,13 +242,18 @@ static bool open_round(client *cl, ul_err *err)
 	return ul_secret_bytes(cl->signer.secret, sizeof cl->signer.secret, err) && ul_mpu_signer_fill(&cl->signer, err);
 }
 
+static double epsilon(double rho)
+{
+	return rho + 2 * sqrt(rho * DELTA_EXPONENT * log(10));
+}
+
 static json_t *say(const client *cl)
 {
 	json_t *o = json_pack("{s:s, s:O, s:O, s:s}", "update", cl->c->output, "round", json_object_get(cl->round, "round"), "updates", cl->updates, "key", cl->signer.key);
 	double z = cl->c->dp_noise;
 	if (o && z > 0) {
-		double rho = (double)json_array_size(cl->updates) / (2 * z * z);
-		json_object_set_new(o, "dp", json_pack("{s:f, s:f, s:f}", "rho", rho, "delta", pow(10, -DELTA_EXPONENT), "epsilon", rho + 2 * sqrt(rho * DELTA_EXPONENT * log(10))));
+		double rho = 2 * (double)json_array_size(cl->updates) / (z * z), rounds = json_number_value(json_object_get(cl->round, "rounds"));
+		json_object_set_new(o, "dp", json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "neighbours", "any other rows in place of all that the client holds", "delta", pow(10, -DELTA_EXPONENT), "rho", rho, "epsilon", epsilon(rho), "rounds", rounds, "rho_rounds", rounds * rho, "epsilon_rounds", epsilon(rounds * rho)));
 	}
 	return o;
 }

@@ -8,8 +8,8 @@
 
 #define AT(field) offsetof(ul_mpu_attack_job, field)
 static const ul_opt opts[] = {
-        {"secret", UL_OPT_TEXT, AT(secret), NULL, 0, 0, NULL, "the server's secret folder, to judge by; the attacks do not look into it", "DIR"},
-        {"data", UL_OPT_TEXT, AT(data), NULL, 0, 0, NULL, "rows that the recovered models are scored on", "F"},
+        {"secret", UL_OPT_TEXT, AT(secret), NULL, 0, 0, NULL, "the server's secret folder, to judge by; of what is in it attackers are told only which public model the base is", "DIR"},
+        {"data", UL_OPT_TEXT, AT(data), NULL, 0, 0, NULL, "rows that the secret and the recovered models are scored on: mean NLL, and the share of tokens that are most probable", "F"},
         {"update", UL_OPT_TEXT, AT(update), NULL, 0, 0, NULL, "a client's update of this round: what does it tell the server?", "DIR"},
         {"forget", UL_OPT_TEXT, AT(forget), NULL, 0, 0, NULL, "with --update: the rows it was made from", "F"},
         {"retain", UL_OPT_TEXT, AT(retain), NULL, 0, 0, NULL, "with --update: the retain rows it was made from", "F"},
@@ -23,26 +23,73 @@ static double number(const json_t *o, const char *key)
 	return json_is_number(v) ? json_number_value(v) : NAN;
 }
 
-static void print_table(const json_t *found)
+static void print_settings(const json_t *o)
 {
-	static const char *const what[][2] = {{"one copy", "a copy, transform undone by the judge"}, {"mean", "1 mean of the copies"}, {"copies", "2 copies aligned to one another"}, {"base", "3 copies aligned to the base"}};
-	printf("%-40s %10s %10s %10s %10s\n", "", "noise left", "cosine", "exact", "mean NLL");
+	double longest = number(o, "max_update");
+	printf("round %.0f of %.0f: %.0f copies, noise %g of the %s, α %s, transforms %s (%s), common noise %g, updates cut at %g and refused beyond %g (0: never), server step %g\n",
+	        number(o, "round"), number(o, "rounds"), number(o, "copies"), number(o, "noise"), json_is_true(json_object_get(o, "base")) ? "task vector" : "weights, as there is no base",
+	        ul_json_str(o, "alpha"), ul_json_str(o, "reparam"), ul_json_str(o, "turns"), number(o, "common_noise"), number(o, "clip_update"), longest, number(o, "server_lr"));
+}
+
+static void print_copies(const json_t *found)
+{
+	static const char *const what[][2] = {{"secret", "the secret itself"}, {"one copy", "a copy, transform undone by the judge"}, {"mean", "1 mean of the copies"},
+	        {"copies", "2 copies aligned to one another"}, {"base", "3 that mean aligned to the base"}};
+	printf("%-40s %10s %10s %10s %10s %10s\n", "", "noise left", "cosine", "exact", "mean NLL", "accuracy");
 	for (size_t i = 0; i < sizeof what / sizeof *what; i++) {
 		const json_t *o = json_object_get(found, what[i][0]);
 		if (!o)
 			continue;
 		printf("%-40s %10.4f %10.4f %9.1f%%", what[i][1], number(o, "noise_left"), number(o, "cosine"), 100 * number(o, "exact"));
 		if (json_object_get(o, "nll"))
-			printf(" %10.4f", number(o, "nll"));
+			printf(" %10.4f %9.1f%%", number(o, "nll"), 100 * number(o, "accuracy"));
 		printf("\n");
 	}
-	const json_t *u = json_object_get(found, "updates");
-	if (u)
-		printf("4 from an update: forgotten rows told from others with AUC %.3f, their tokens with AUC %.3f (0.5 tells nothing)\n", number(u, "membership_auc"), number(u, "tokens_auc"));
-	if (u && json_object_get(u, "rows"))
+}
+
+static void print_update(const json_t *u)
+{
+	if (!u)
+		return;
+	if (json_is_number(json_object_get(u, "membership_auc")))
+		printf("4 from the update of copy %.0f: forgotten rows told from others with AUC %.3f (0.5 tells nothing)\n", number(u, "copy"), number(u, "membership_auc"));
+	else
+		printf("4 from the update of copy %.0f: whether forgotten rows can be told from others is not tried without --holdout\n", number(u, "copy"));
+	if (json_is_number(json_object_get(u, "tokens_auc")))
+		printf("4 tokens of the client's rows told from others with AUC %.3f (0.5 tells nothing)\n", number(u, "tokens_auc"));
+	if (json_object_get(u, "rows"))
 		printf("4 by gradient inversion: %.0f of %.0f rows read whole, %.1f %% of their tokens (rank %.0f of %.0f)\n", number(u, "rows_read"), number(u, "rows"), 100 * number(u, "tokens_read"),
 		        number(u, "rank"), number(u, "of"));
-	printf("5 one dishonest copy moves the weights by at most %.3g of their length\n", number(json_object_get(found, "poison"), "one_copy_moves"));
+	if (json_object_get(u, "not_tried"))
+		printf("4 not tried on an adapter: %s\n", ul_json_str(u, "not_tried"));
+}
+
+static void print_poison(const json_t *p)
+{
+	size_t i;
+	json_t *o;
+	json_array_foreach(json_object_get(p, "tried"), i, o)
+	{
+		const char *refused = ul_json_str(o, "refused");
+		printf("5 %s: %s%s", ul_json_str(o, "what"), refused ? "refused: " : "taken", refused ? refused : "");
+		if (json_object_get(o, "moved"))
+			printf(", and moves the weights by %.3g of their length", number(o, "moved"));
+		if (json_object_get(o, "nll"))
+			printf(" (mean NLL %.4f, accuracy %.1f %%)", number(o, "nll"), 100 * number(o, "accuracy"));
+		printf("\n");
+	}
+	if (json_is_number(json_object_get(p, "one_copy_moves")))
+		printf("5 one dishonest copy moves the weights by at most %.3g of their length\n", number(p, "one_copy_moves"));
+	else
+		printf("5 nothing limits how far one dishonest copy moves the weights: neither --max-update nor --clip-update is set\n");
+}
+
+static void print_table(const json_t *found)
+{
+	print_settings(json_object_get(found, "settings"));
+	print_copies(found);
+	print_update(json_object_get(found, "updates"));
+	print_poison(json_object_get(found, "poison"));
 }
 
 static int run(ul_cli *c, const void *given)

@@ -22,9 +22,12 @@ static void say(const json_t *said)
 	printf("%s: round %lld, %zu copies, signed by %s\n", ul_json_str(said, "update"), (long long)json_integer_value(json_object_get(said, "round")),
 	        json_array_size(json_object_get(said, "updates")), ul_json_str(said, "key"));
 	const json_t *dp = json_object_get(said, "dp");
-	if (dp)
-		printf("differential privacy of the whole forget set in this round: ε %.3g at δ %.0e (ρ %.3g, which adds up over rounds)\n", json_number_value(json_object_get(dp, "epsilon")),
+	if (dp) {
+		printf("differential privacy, neighbours being any other rows in place of all that this client holds: this update costs ε %.3g at δ %.0e (ρ %.3g)\n", json_number_value(json_object_get(dp, "epsilon")),
 		        json_number_value(json_object_get(dp, "delta")), json_number_value(json_object_get(dp, "rho")));
+		printf("all %.0f rounds of the session, answered like this one, cost ε %.3g (ρ %.3g)\n", json_number_value(json_object_get(dp, "rounds")), json_number_value(json_object_get(dp, "epsilon_rounds")),
+		        json_number_value(json_object_get(dp, "rho_rounds")));
+	}
 }
 
 static int run(ul_cli *c, const void *given)

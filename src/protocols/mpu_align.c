@@ -2,7 +2,8 @@
  * mpu_align.c: transforms found from weights alone.
  *
  * Every published copy is the same model in other coordinates, plus noise that is small against the weights; so the coordinates of two
- * copies can be matched. The residual stream by the columns of the embeddings, which carry no noise; hidden units by their weights; each
+ * copies can be matched. The residual stream by the columns of the embeddings, which carry no noise, and once the hidden units are known
+ * by what they read and write there (a base's embeddings have moved: they alone name a fifth of the coordinates wrongly); hidden units by their weights; each
  * rotary plane by the angle that a complex product gives in closed form; heads by how well their planes then agree. That permutations
  * and rotations hide little is said in the specification (2.8); here it is measured.
  */
@@ -70,28 +71,49 @@ static double dot(const float *a, const float *b, int n)
 	return s;
 }
 
-/* Unit i of b is ± unit src[i] of a: the best of those not taken, strongest unit first come. */
+typedef struct suitor { /* unit i of b, and the best unit of a that is still free */
+	int at;
+	double fit, sign;
+} suitor;
+
+static suitor court(const float *a, const double *len, const bool *taken, int n, int width, const float *unit)
+{
+	suitor s = {-1, -1, 1};
+	double own = sqrt(dot(unit, unit, width)) + 1e-30;
+	for (int j = 0; j < n; j++) {
+		double d = taken[j] ? 0 : dot(a + (size_t)j * width, unit, width) / (len[j] * own);
+		if (!taken[j] && fabs(d) > s.fit)
+			s = (suitor){j, fabs(d), d < 0 ? -1 : 1};
+	}
+	return s;
+}
+
+/* Unit i of b is ± unit src[i] of a, each taken once: the pair that fits best of all comes first, so that a clear one is never taken by an
+ * unclear one. */
 static bool match(pairing *x, const float *a, const float *b, int n, int width, int *src, double *sign)
 {
-	bool *taken = ul_alloc(&x->scratch, (size_t)n * sizeof *taken);
+	bool *taken = ul_alloc(&x->scratch, (size_t)n * sizeof *taken), *settled = ul_alloc(&x->scratch, (size_t)n * sizeof *settled);
 	double *len = ul_alloc(&x->scratch, (size_t)n * sizeof *len);
-	if (!taken || !len)
+	suitor *s = ul_alloc(&x->scratch, (size_t)n * sizeof *s);
+	if (!taken || !settled || !len || !s)
 		return ul_nomem(x->err, (size_t)n);
 	for (int j = 0; j < n; j++)
 		len[j] = sqrt(dot(a + (size_t)j * width, a + (size_t)j * width, width)) + 1e-30;
-	for (int i = 0; i < n; i++) {
-		double best = -1, own = sqrt(dot(b + (size_t)i * width, b + (size_t)i * width, width)) + 1e-30;
-		int at = -1;
-		for (int j = 0; j < n; j++) {
-			double d = taken[j] ? 0 : dot(a + (size_t)j * width, b + (size_t)i * width, width) / (len[j] * own);
-			if (!taken[j] && fabs(d) > best) {
-				best = fabs(d);
-				at = j;
-				sign[i] = d < 0 ? -1 : 1;
-			}
+	for (int i = 0; i < n; i++)
+		s[i] = court(a, len, taken, n, width, b + (size_t)i * width);
+	for (int done = 0; done < n;) {
+		int i = -1;
+		for (int e = 0; e < n; e++)
+			if (!settled[e] && (i < 0 || s[e].fit > s[i].fit))
+				i = e;
+		if (taken[s[i].at]) {
+			s[i] = court(a, len, taken, n, width, b + (size_t)i * width);
+			continue;
 		}
-		src[i] = at;
-		taken[at] = true;
+		src[i] = s[i].at;
+		sign[i] = s[i].sign;
+		taken[s[i].at] = settled[i] = true;
+		done++;
 	}
 	return true;
 }
@@ -327,6 +349,60 @@ static bool layer(pairing *x, int i)
 	return l->ffn && (!x->from->layer[i].qkv || (l->qkv = ul_turns_fuse(a, l, x->from)) != NULL);
 }
 
+/* ---- the residual stream once more, by everything that the hidden units read and write, now that it is known which is which ---- */
+
+/* [hidden, width]: what coordinate j is in the embedding and, layer by layer, to the hidden units in the order of `from`. */
+static float *surroundings(pairing *x, const ul_model *m, int width)
+{
+	int d = x->c->hidden, f = x->c->ffn, rows = width - 2 * f * x->c->layers;
+	ul_mpu_plan units = {.mode = UL_REPARAM_FULL, .model = x->from, .layer = x->plan->layer};
+	size_t most = ul_mpu_largest(m);
+	float *out = ul_malloc((size_t)d * (size_t)width * sizeof *out), *w = ul_malloc(most * sizeof *w);
+	bool ok = out && w;
+	if (ok)
+		ul_param_rows_f32(m->embed, 0, rows, w);
+	for (int j = 0; ok && j < d; j++)
+		for (int r = 0; r < rows; r++)
+			out[(size_t)j * width + r] = w[(size_t)r * d + j];
+	for (int l = 0; ok && l < x->c->layers; l++)
+		for (int side = 0; ok && side < 2; side++) {
+			const ul_layer *mine = &m->layer[l], *theirs = &x->from->layer[l];
+			ul_param_get_f32(side ? mine->down : mine->up, w);
+			ok = m == x->from || ul_mpu_apply(&units, side ? theirs->down : theirs->up, w, true, x->err);
+			for (int j = 0; ok && j < d; j++)
+				for (int r = 0; r < f; r++)
+					out[(size_t)j * width + rows + (2 * l + side) * f + r] = side ? w[(size_t)j * f + r] : w[(size_t)r * d + j];
+		}
+	ul_free(w);
+	if (ok)
+		return out;
+	ul_free(out);
+	return ul_nomem(x->err, (size_t)d * (size_t)width * sizeof *out), NULL;
+}
+
+static bool residual_again(pairing *x)
+{
+	enum { ROWS = 2048 };
+	const ul_config *c = x->c;
+	int width = (x->from->embed->rows < ROWS ? x->from->embed->rows : ROWS) + 2 * c->ffn * c->layers;
+	float *a = surroundings(x, x->from, width), *b = a ? surroundings(x, x->to, width) : NULL;
+	x->plan->residual = b ? matched(x, a, b, c->hidden, width, x->from->norm_b == NULL) : NULL;
+	memset(x->plan->layer, 0, (size_t)c->layers * sizeof *x->plan->layer);
+	ul_free(a);
+	ul_free(b);
+	return x->plan->residual != NULL;
+}
+
+static bool layers(pairing *x)
+{
+	for (int i = 0; i < x->c->layers; i++) {
+		ul_arena_release(&x->scratch);
+		if (!layer(x, i))
+			return false;
+	}
+	return true;
+}
+
 bool ul_mpu_align(ul_mpu_plan *plan, const ul_model *from, const ul_model *to, enum ul_reparam mode, bool exact, ul_err *err)
 {
 	*plan = (ul_mpu_plan){.mode = mode, .exact = exact, .model = from};
@@ -334,11 +410,8 @@ bool ul_mpu_align(ul_mpu_plan *plan, const ul_model *from, const ul_model *to, e
 	if (mode == UL_REPARAM_NONE)
 		return true;
 	plan->layer = ul_alloc(&plan->arena, (size_t)from->cfg.layers * sizeof *plan->layer);
-	bool ok = plan->layer != NULL && (mode != UL_REPARAM_FULL || residual(&x));
-	for (int i = 0; ok && i < from->cfg.layers; i++) {
-		ul_arena_release(&x.scratch);
-		ok = layer(&x, i);
-	}
+	bool ok = plan->layer != NULL && (mode != UL_REPARAM_FULL || residual(&x)) && layers(&x);
+	ok = ok && (mode != UL_REPARAM_FULL || (residual_again(&x) && layers(&x)));
 	ul_arena_release(&x.scratch);
 	if (ok)
 		return true;

@@ -302,20 +302,36 @@ test_mpu__clients_are_told_what_cannot_work() {
 	refuses "the manifest says" $U mpu client "$TMP/pub" $C --optim sgd -o "$TMP/up3"
 }
 
-# With its own clipping and noise the client says what that is worth.
+# With its own clipping and noise the client says what that is worth. What it says is held against the two Gaussians themselves: what comes
+# of a forget set and of the one farthest from it, both updates cut to 1 and opposite, so 2 apart in each copy and round, under noise of z.
+# How well they are told apart is integrated here.
 test_mpu__client_noise_has_an_account() {
 	rows
-	publish --max-update 0
+	publish --max-update 0 --rounds 2
 	exits 0 $U mpu client "$TMP/pub" $C --clip-update 0.01 --dp-noise 3 -o "$TMP/up" --json
 	python3 - "$TMP/out" <<'P'
 import json, math, sys
 d = json.load(open(sys.argv[1]))["dp"]
-rho = 3 / (2 * 9)
-assert abs(d["rho"] - rho) < 1e-12 and abs(d["epsilon"] - (rho + 2 * math.sqrt(rho * math.log(1e5)))) < 1e-9
+def delta(epsilon, mechanisms, z):
+    far = 2 * math.sqrt(mechanisms) / z  # along the line between them, in standard deviations
+    step, total, x = 1e-3, 0.0, -12.0
+    while x < far + 12:
+        p, q = (math.exp(-(x - m) ** 2 / 2) / math.sqrt(2 * math.pi) for m in (far, 0))
+        total += max(0.0, p - math.exp(epsilon) * q) * step
+        x += step
+    return total
+assert d["delta"] == 1e-5 and d["rounds"] == 2 and "any other rows" in d["neighbours"]
+for epsilon, mechanisms in (d["epsilon"], 3), (d["epsilon_rounds"], 6):
+    assert delta(epsilon, mechanisms, 3) <= 1e-5, (epsilon, delta(epsilon, mechanisms, 3))
+    assert delta(0.6 * epsilon, mechanisms, 3) > 1e-5, epsilon  # and not said far too large
 P
 	exits 0 $U mpu collect "$TMP/secret" "$TMP/up"
-	refuses "must name" $U mpu client "$TMP/pub" $C --dp-noise 3 -o "$TMP/up2"
-	refuses "full updates" $U mpu client "$TMP/pub" $C --clip-update 0.01 --lora r=2 -o "$TMP/up3"
+	exits 0 $U mpu publish "$TMP/secret" -o "$TMP/pub2" --quiet
+	exits 0 $U mpu client "$TMP/pub2" --method npo --lr 1e-3 --batch 4 --epochs 1 --forget "$TMP/forget.jsonl" --retain "$TMP/retain.jsonl" --clip-update 0.01 --dp-noise 3 --copies 1 -o "$TMP/said"
+	has "$(cat "$TMP/out")" "any other rows in place of all that this client holds"
+	has "$(cat "$TMP/out")" "all 2 rounds of the session"
+	refuses "must name" $U mpu client "$TMP/pub2" $C --dp-noise 3 -o "$TMP/up2"
+	refuses "full updates" $U mpu client "$TMP/pub2" $C --clip-update 0.01 --lora r=2 -o "$TMP/up3"
 }
 
 # Killed at any moment, both sides go on to the same bits, and a round is applied once.
@@ -355,33 +371,104 @@ test_mpu__words_are_checked() {
 	done
 }
 
-# The attacks that ship with it, on real folders: what exact transforms hide is found; the server tells who was forgotten.
-test_mpu__attacks_say_what_they_find() {
-	rows
+# trained: $TMP/world, $TMP/base and $TMP/model, which was made from it
+trained() {
 	exits 0 $U synth -o "$TMP/world" --tiny --quiet
-	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/world/full.jsonl" --steps 20 --lr 3e-3 --batch 8 -o "$TMP/model" --quiet
-	printf '%064d\n' 7 >"$TMP/key"
-	chmod 600 "$TMP/key"
+	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/world/public.jsonl" --steps 10 --lr 3e-3 --batch 8 -o "$TMP/base" --quiet
+	exits 0 $U train "$TMP/base" --data "$TMP/world/full.jsonl" --steps 20 --lr 3e-3 --batch 8 -o "$TMP/model" --quiet
 	how="--forget $TMP/world/forget.jsonl --retain $TMP/world/retain.jsonl"
-	exits 0 $U mpu publish "$TMP/model" --secret "$TMP/secret" -o "$TMP/pub" --copies 2 --noise 0.1 --reparam paper --noise-key "$TMP/key" --quiet
-	exits 0 $U mpu client "$TMP/pub" --method npo $how --batch 8 --epochs 20 --lr 1e-3 --weight-decay 0 -o "$TMP/up" --quiet
-	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --data "$TMP/world/retain.jsonl" --update "$TMP/up" $how --holdout "$TMP/world/holdout.jsonl" --json
-	python3 - "$TMP/out" <<'P'
+}
+
+# What exact transforms hide is found, among the copies and from the public base, and what is found is the model.
+test_mpu__attacks_find_what_copies_and_a_base_show() {
+	trained
+	for mode in paper full; do
+		rm -rf "$TMP/secret" "$TMP/pub"
+		exits 0 $U mpu publish "$TMP/model" --base "$TMP/base" --secret "$TMP/secret" -o "$TMP/pub" --copies 3 --noise 0.1 --reparam $mode --quiet
+		before=$(tree "$TMP/secret")
+		exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --data "$TMP/world/full.jsonl" --json
+		same "$(tree "$TMP/secret")" "$before"
+		python3 - "$TMP/out" $mode <<'P'
 import json, sys
 r = json.load(open(sys.argv[1]))
+s = r["settings"]
+assert s["reparam"] == sys.argv[2] and s["turns"] == "exact" and s["alpha"] == "steps" and s["alphas"] == [1, 1.5, 2] and s["noise"] == 0.1 and s["copies"] == 3 and s["base"] is True, s
+assert r["secret"]["noise_left"] == 0 and r["secret"]["accuracy"] > 0.1, r["secret"]
 assert 0.9 < r["one copy"]["noise_left"] < 1.1
-assert r["mean"]["noise_left"] > 2
-assert r["copies"]["noise_left"] < 1e-3 and r["copies"]["exact"] > 0.999
-assert r["updates"]["membership_auc"] > 0.6, r
-assert abs(r["updates"]["tokens_auc"] - 0.5) > 0.2, r  # AdamW moves the rows of absent tokens further
-assert r["updates"]["rows_read"] == 0 and r["updates"]["rows"] > 10, r
+assert r["mean"]["noise_left"] > 2 and r["mean"]["nll"] > r["secret"]["nll"] + 0.01
+for attack in "copies", "base":
+    assert r[attack]["noise_left"] < 1e-3 and r[attack]["exact"] > 0.999 and r[attack]["cosine"] > 0.9999, (attack, r[attack])
+    assert abs(r[attack]["nll"] - r["secret"]["nll"]) < 1e-3 and abs(r[attack]["accuracy"] - r["secret"]["accuracy"]) < 0.01, r
 P
-	# A step of SGD on two short rows gives both away.
+	done
+	rm -rf "$TMP/secret" "$TMP/pub"
+	exits 0 $U mpu publish "$TMP/model" --base "$TMP/base" --secret "$TMP/secret" -o "$TMP/pub" --copies 2 --noise 0.1 --turns any --quiet
+	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --data "$TMP/world/full.jsonl"
+	has "$(cat "$TMP/out")" "transforms full (any)"
+	has "$(cat "$TMP/out")" "noise 0.1 of the task vector"
+	has "$(cat "$TMP/out")" "accuracy"
+}
+
+# Bad updates go through the server's own check; how far the one that is taken moves the weights is measured, and is below the bound.
+test_mpu__attacks_try_poison() {
+	for how in "--max-update 0.5" "--alpha random --max-update 0.5" "--max-update 2 --clip-update 0.25 --server-lr 0.5" "--max-update 0"; do
+		rm -rf "$TMP/secret" "$TMP/pub"
+		exits 0 $U mpu publish $M --secret "$TMP/secret" -o "$TMP/pub" --copies 3 --noise 0.1 --client 1111111111111111111111111111111111111111111111111111111111111111 --quiet $how
+		before=$(tree "$TMP/secret")
+		exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --json
+		same "$(tree "$TMP/secret")" "$before"
+		python3 - "$TMP/out" <<'P'
+import json, sys
+r = json.load(open(sys.argv[1]))
+s, p = r["settings"], r["poison"]
+cuts = [x for x in (s["max_update"], s["clip_update"]) if x > 0]
+a = min(s["alphas"])
+assert s["alphas"][p["copy"]] == a and len(s["alphas"]) == 3
+tried = p["tried"]
+twice = [t for t in tried if "once more" in t["what"]]
+assert twice[0]["taken"] is False and "same bytes" in twice[0]["refused"] and twice[1]["taken"] is True, tried
+last = tried[-1]
+assert last["taken"] is True, last
+if cuts:
+    bound = s["server_lr"] * min(cuts) / a / sum(1 / x for x in s["alphas"])
+    assert abs(p["one_copy_moves"] - bound) < 1e-9, (p, bound)
+    sent = min(0.99 * s["max_update"], s["clip_update"] or 9)
+    assert abs(last["moved"] - bound * sent / min(cuts)) < 1e-4, (last, bound)
+    assert tried[0]["taken"] is False and "too large" in tried[0]["refused"], tried
+else:
+    assert p["one_copy_moves"] is None and last["moved"] > 0.3, p
+P
+	done
+	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret"
+	has "$(cat "$TMP/out")" "nothing limits how far"
+	! grep -qw "nan\|inf" "$TMP/out" || fail "$(cat "$TMP/out")"
+}
+
+# The server tells who was forgotten, from the update of whichever copy it has; SGD gives whole rows away; of an adapter it says what is not tried.
+test_mpu__attacks_read_updates() {
+	exits 0 $U synth -o "$TMP/world" --tiny --quiet
+	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/world/full.jsonl" --steps 20 --lr 3e-3 --batch 8 -o "$TMP/model" --quiet
+	how="--forget $TMP/world/forget.jsonl --retain $TMP/world/retain.jsonl"
+	exits 0 $U mpu publish "$TMP/model" --secret "$TMP/secret" -o "$TMP/pub" --copies 2 --noise 0.1 --reparam paper --quiet
+	exits 0 $U mpu client "$TMP/pub" --method npo $how --batch 8 --epochs 20 --lr 1e-3 --weight-decay 0 -o "$TMP/up" --quiet
+	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --update "$TMP/up" $how --holdout "$TMP/world/holdout.jsonl" --json
+	python3 - "$TMP/out" <<'P'
+import json, sys
+u = json.load(open(sys.argv[1]))["updates"]
+assert u["copy"] == 0 and u["membership_auc"] > 0.6, u
+assert abs(u["tokens_auc"] - 0.5) > 0.2, u  # AdamW moves the rows of absent tokens further
+assert u["rows_read"] == 0 and u["rows"] > 10, u
+P
 	head -n 1 "$TMP/world/forget.jsonl" >"$TMP/one"
 	head -n 1 "$TMP/world/retain.jsonl" >"$TMP/other"
-	exits 0 $U mpu client "$TMP/pub" --method graddiff --forget "$TMP/one" --retain "$TMP/other" --copies 0 --optim sgd --lr 1 --steps 1 -o "$TMP/sgd" --quiet
+	few="--method graddiff --forget $TMP/one --retain $TMP/other --steps 1 --quiet"
+	exits 0 $U mpu client "$TMP/pub" $few --copies 1 --optim sgd --lr 1 -o "$TMP/sgd"
 	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --update "$TMP/sgd" --forget "$TMP/one" --retain "$TMP/other"
+	has "$(cat "$TMP/out")" "from the update of copy 1"
 	has "$(cat "$TMP/out")" "2 of 2 rows read whole, 100.0 % of their tokens"
+	exits 0 $U mpu client "$TMP/pub" $few --copies 1 --lora r=2,alpha=4,target=mlp -o "$TMP/lora"
+	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --update "$TMP/lora" --forget "$TMP/one" --retain "$TMP/other"
+	has "$(cat "$TMP/out")" "not tried on an adapter: tokens and gradient inversion"
 	exits 0 $U mpu collect "$TMP/secret" "$TMP/up" --quiet
 	refuses "before its updates are collected" $U mpu attack "$TMP/pub" --secret "$TMP/secret"
 }

@@ -113,6 +113,44 @@ static void test_mpu_align__copies_give_one_another_away(void)
 		}
 }
 
+/* A public base that is not the model: its weights are a third of their spread away, those of the embedding too. */
+static ul_model *base_of(const ul_model *theta)
+{
+	ul_err err = {0};
+	ul_model *base = ul_model_clone(theta, &err);
+	NEED_OK(base, err);
+	for (int i = 0; i < base->params; i++) {
+		ul_param *p = base->param[i];
+		size_t n = (size_t)p->rows * (size_t)p->cols;
+		float *x = malloc(n * sizeof *x);
+		double square = 0;
+		ul_rng r = ul_rng_at(3, "base", (uint64_t)i);
+		NEED(x);
+		NEED_OK(ul_param_own(p, &err), err);
+		ul_param_get_f32(p, x);
+		for (size_t e = 0; e < n; e++)
+			square += (double)x[e] * x[e];
+		for (size_t e = 0; e < n; e++)
+			x[e] += (float)(0.33 * sqrt(square / (double)n) * ul_rng_normal(&r));
+		ul_param_set_f32(p, x);
+		free(x);
+	}
+	return base;
+}
+
+static void test_mpu_align__a_base_gives_copies_away(void)
+{
+	for (int i = 0; i < FAMILIES; i++)
+		for (int mode = UL_REPARAM_PAPER; mode <= UL_REPARAM_FULL; mode++) {
+			siege s = begin(family_path(families[i]), how((enum ul_reparam)mode, true, 0.02));
+			ul_model *base = base_of(s.m.theta);
+			double left = aligned(&s, base);
+			CHECK_MSG(left < 1e-3, "%s, mode %d: %g of the noise is left", families[i], mode, left);
+			ul_model_free(base);
+			end(&s);
+		}
+}
+
 static void test_mpu_align__rotations_are_found_on_every_family(void)
 {
 	for (int i = 0; i < FAMILIES; i++) {
