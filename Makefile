@@ -84,7 +84,7 @@ $(B)/test/test.o: tests/test.c tests/test.h src/base/base.h Makefile
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	$(Q)$(CC) $(TESTFLAGS) -MMD -MP -c -o $@ $<
-$(B)/test/unit/test_net $(B)/test/unit/test_net_hostile $(B)/test/unit/test_net_line $(B)/test/unit/test_net_slow: LDLIBS := $(NETLIB) $(LDLIBS)
+$(B)/test/unit/test_net $(B)/test/unit/test_net_hostile $(B)/test/unit/test_net_line $(B)/test/unit/test_net_slow $(B)/test/unit/test_net_trouble $(B)/test/unit/test_net_who: LDLIBS := $(NETLIB) $(LDLIBS)
 $(TEST_BIN): $(B)/test/%: $(B)/test/%.run.c tests/%.c $(B)/test/test.o $(B)/net.a $(B)/libunlearn.a
 	@rm -f $@
 	@echo "  test  $@"

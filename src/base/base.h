@@ -20,6 +20,10 @@
 bool ul_fail(ul_err *err, const char *fmt, ...) UL_PRINTF(2, 3); /* always false; the first message wins; err may be NULL */
 void ul_hint(ul_err *err, const char *fmt, ...) UL_PRINTF(2, 3); /* added to the message just given */
 bool ul_nomem(ul_err *err, size_t bytes); /* always false: "out of memory: N bytes wanted" */
+/* How often this process has lacked memory, or could not open, map or read a file that is there: who judges what strangers sent tells from
+ * it whether the machine failed or the input. */
+unsigned long ul_troubles(void);
+void ul_trouble(void); /* one more */
 
 #ifdef __clang_analyzer__ /* which does not look into err.c, and would follow paths on which a failure returns true */
 #define ul_fail(...) (ul_fail(__VA_ARGS__), false)

@@ -3,8 +3,21 @@
  */
 #include "base/base.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+static atomic_ulong troubles;
+
+unsigned long ul_troubles(void)
+{
+	return troubles;
+}
+
+void ul_trouble(void)
+{
+	troubles++;
+}
 
 /* Bytes of the UTF-8 character at s; 0 = there is none, or a control of C1. */
 static size_t character(const char *s)
@@ -68,6 +81,7 @@ void ul_hint(ul_err *err, const char *fmt, ...)
 
 bool(ul_nomem)(ul_err *err, size_t bytes)
 {
+	ul_trouble();
 	return ul_fail(err, "out of memory: %zu bytes wanted", bytes);
 }
 

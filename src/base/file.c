@@ -18,6 +18,8 @@ static int open_read(const char *path, struct stat *st, ul_err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, st) != 0) {
+		if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG && errno != ELOOP)
+			ul_trouble();
 		ul_fail(err, "cannot open %s: %s", path, strerror(errno));
 		if (fd >= 0)
 			close(fd);
@@ -50,7 +52,7 @@ static bool read_all(ul_buf *out, int fd, size_t limit, const char *path, ul_err
 	if (b.failed)
 		ok = ul_nomem(err, b.len);
 	else if (got < 0)
-		ok = ul_fail(err, "cannot read %s: %s", path, strerror(saved));
+		ok = (ul_trouble(), ul_fail(err, "cannot read %s: %s", path, strerror(saved)));
 	else if (b.len > limit)
 		ok = ul_fail(err, "%s is larger than %zu bytes", path, limit);
 	if (!ok) {
@@ -81,8 +83,10 @@ static bool map_pipe(ul_map *m, int fd, const char *path, ul_err *err)
 static bool map_file(ul_map *m, int fd, size_t len, const char *path, ul_err *err)
 {
 	void *p = len ? mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-	if (p == MAP_FAILED)
+	if (p == MAP_FAILED) {
+		ul_trouble();
 		return ul_fail(err, "cannot map %s (%zu bytes): %s", path, len, strerror(errno));
+	}
 	*m = (ul_map){.data = p ? p : (const unsigned char *)"", .len = len};
 	return true;
 }

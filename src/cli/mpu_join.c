@@ -22,9 +22,22 @@ static const ul_opt opts[] = {
 static const ul_opt *const more[] = {ul_mpu_client_opts, ul_run_job_opts, ul_train_opts, NULL};
 
 typedef struct joining {
+	ul_wire *wire;
 	ul_mpu_client_config client;
 	ul_mpu_job job;
 } joining;
+
+/* What the guarantee of this copy's update is: to be heard where it is made, for the server never says it. */
+static void say(const joining *j, int round, int copy, const json_t *said)
+{
+	const json_t *dp = json_object_get(said, "dp");
+	char text[256];
+	if (!dp)
+		return;
+	snprintf(text, sizeof text, "the whole forget set in the update of this copy: ε %.3g at δ %.0e (ρ %.3g, which adds up over copies and rounds)", json_number_value(json_object_get(dp, "epsilon")),
+	        json_number_value(json_object_get(dp, "delta")), json_number_value(json_object_get(dp, "rho")));
+	j->wire->log.line(j->wire->log.ud, &(ul_net_event){.what = "privacy", .round = round, .copy = copy, .detail = text});
+}
 
 /* Made beside, where a stopped one goes on, and then renamed: what lies in `update` is whole. */
 static bool unlearn(void *ud, int round, int copy, const char *from, const char *update, ul_err *err)
@@ -39,6 +52,8 @@ static bool unlearn(void *ud, int round, int copy, const char *from, const char 
 	c.copies = list;
 	j->job.round = round;
 	bool ok = ul_mpu_client_run(from, &c, &j->job, true, &said, err) && (rename(work, update) == 0 || ul_fail(err, "cannot put %s in place", update));
+	if (ok)
+		say(j, round, copy, said);
 	json_decref(said);
 	return ok;
 }
@@ -47,10 +62,11 @@ static int run(ul_cli *c, const void *given)
 {
 	const struct config *o = given;
 	ul_mpu_client_config *client = ul_cli_config(c, ul_mpu_client_opts, sizeof *client);
+	ul_wire wire;
 	bool stopped = false;
 	if (!client)
 		return ul_cli_fail(c);
-	joining j = {.client = *client, .job = {.method = o->method}};
+	joining j = {.wire = &wire, .client = *client, .job = {.method = o->method}};
 	j.job.setting = ul_job_inner(c, &j.job.settings, &j.client.output);
 	if (!j.job.setting)
 		return ul_cli_fail(c);
@@ -58,7 +74,9 @@ static int run(ul_cli *c, const void *given)
 		return ul_work_usage(c, "mpu join needs --method NAME, --certs DIR and -o DIR");
 	if (j.client.copies)
 		return ul_work_usage(c, "which copies to unlearn is for the server to say: mpu join takes no --copies");
-	ul_wire wire;
+	/* The server takes no second key from one client. */
+	if (!j.client.identity && !(j.client.identity = ul_path_join(&c->arena, j.client.output, "identity.key")))
+		return ul_cli_fail(c);
 	ul_net_work work = {&j, unlearn};
 	ul_wire_begin(&wire, c);
 	j.job.progress = &wire.progress;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct config {
-	const char *listen, *certs, *allow, *state, *output;
+	const char *listen, *certs, *allow, *revoked, *state, *output;
 	int64_t per_client, lease, quota, max_bytes, patience, connections;
 };
 
@@ -17,7 +17,8 @@ struct config {
 static const ul_opt opts[] = {
         {"listen", UL_OPT_TEXT, AT(listen), "127.0.0.1:8443", 0, 0, NULL, "where to listen; the default is heard on this machine only", "ADDRESS:PORT"},
         {"certs", UL_OPT_TEXT, AT(certs), NULL, 0, 0, NULL, "folder with ca.pem, cert.pem and key.pem, as `unlearn mpu certs` makes it", "DIR"},
-        {"allow", UL_OPT_TEXT, AT(allow), NULL, 0, 0, NULL, "SHA-256 of the certificates of clients that may come, one a line; default: all of the authority", "FILE"},
+        {"allow", UL_OPT_TEXT, AT(allow), NULL, 0, 0, NULL, "SHA-256 of the certificates of clients that may come, one a line, # before a comment; read again when it changes; default: all of the authority", "FILE"},
+        {"revoked", UL_OPT_TEXT, AT(revoked), NULL, 0, 0, NULL, "list of revoked certificates, signed by the authority (X.509 CRL, PEM); read again when it changes", "FILE"},
         {"state", UL_OPT_TEXT, AT(state), NULL, 0, 0, NULL, "folder of published copies, arriving updates and the audit trail; default: SECRET/net", "DIR"},
         {"output", UL_OPT_TEXT, AT(output), NULL, 0, 0, NULL, "also write the model as it is after the last round (also -o)", "DIR"},
         {"per-client", UL_OPT_INT, AT(per_client), "0", 0, 64, NULL, "copies of a round that one client may have; 0: all. With 1 no client can average noise away", "N"},
@@ -31,12 +32,30 @@ static const ul_opt opts[] = {
 
 typedef struct serving {
 	const char *secret, *state;
+	ul_wire *wire; /* to say what was published */
 	ul_mpu_server *server; /* of the round now; NULL: to be loaded */
 } serving;
 
 static bool load(serving *s, ul_err *err)
 {
 	return s->server || (s->server = ul_mpu_server_load(s->secret, err));
+}
+
+/* What is published is said as `mpu publish` says it: what goes out as it is, and what rounding makes of the noise. */
+static bool publish(serving *s, int round, const char *dir, ul_err *err)
+{
+	json_t *manifest = NULL, *rounding = ul_mpu_precision_json(&s->server->mpu, &s->wire->progress, err);
+	bool ok = rounding && ul_mpu_server_publish(s->server, dir, false, &manifest, err);
+	const json_t *plain = json_object_get(manifest, "plain");
+	char text[512];
+	int n = json_array_size(plain) == 0 ? snprintf(text, sizeof text, "no tensor is published exactly as it is") : snprintf(text, sizeof text, "%zu tensors are published exactly as they are, the first of them %.200s", json_array_size(plain), json_string_value(json_array_get(plain, 0)));
+	snprintf(text + n, sizeof text - (size_t)n, "; as %s, noise changes %.4g %% of the weights it should, and %.1g of it is left in the average of the copies", ul_json_str(rounding, "dtype"),
+	        100 * json_number_value(json_object_get(rounding, "noise_reaches")), json_number_value(json_object_get(rounding, "noise_left")));
+	if (ok)
+		s->wire->log.line(s->wire->log.ud, &(ul_net_event){.what = "published", .round = round, .copy = -1, .detail = text});
+	json_decref(rounding);
+	json_decref(manifest);
+	return ok;
 }
 
 /* ---- what the network asks ---- */
@@ -57,7 +76,7 @@ static bool copy(void *ud, int round, int k, char dir[4096], char only[64], ul_e
 	if ((size_t)snprintf(dir, 4096, "%s/round-%d/published", s->state, round) >= 4096)
 		return ul_fail(err, "the path %.200s is too long", s->state);
 	snprintf(only, 64, "copy-%d", k);
-	return ul_is_dir(dir) || (load(s, err) && ul_mpu_server_publish(s->server, dir, false, NULL, err));
+	return ul_is_dir(dir) || (load(s, err) && publish(s, round, dir, err));
 }
 
 /* The hash of the weights that a manifest lists. */
@@ -88,18 +107,32 @@ static bool is_new(const json_t *mine, const ul_net_update *u, ul_err *err)
 	return ok;
 }
 
-static bool check(void *ud, const ul_net_update *u, ul_err *err)
+/* Is it one of this copy, new, and signed as this client signs? Then the algorithm looks at it. */
+static bool is_right(serving *s, const ul_net_update *u, char key[65], ul_err *err)
 {
-	serving *s = ud;
-	json_t *m = load(s, err) ? ul_mpu_manifest_read(u->dir, NULL, NULL, err) : NULL;
+	json_t *m = ul_mpu_manifest_read(u->dir, NULL, NULL, err);
 	const json_t *list = json_object_get(m, "updates");
 	int64_t k = -1;
+	if (m)
+		snprintf(key, 65, "%s", ul_json_str(m, "key"));
 	bool ok = m && ul_json_int(json_array_get(list, 0), "copy", 0, UL_MPU_MAX_COPIES, &k, err);
 	if (ok && (json_array_size(list) != 1 || k != u->copy))
 		ok = ul_fail(err, "the update came for copy %d, and is one of %zu copies, the first of them %lld", u->copy, json_array_size(list), (long long)k);
 	ok = ok && is_new(m, u, err) && ul_mpu_server_check(s->server, u->dir, err);
 	json_decref(m);
 	return ok;
+}
+
+/* What fails for want of memory or of a disk says nothing about the update. */
+static enum ul_net_verdict check(void *ud, const ul_net_update *u, char key[65], ul_err *err)
+{
+	serving *s = ud;
+	if (!load(s, err))
+		return UL_NET_UNDECIDED;
+	unsigned long troubles = ul_troubles();
+	if (is_right(s, u, key, err))
+		return UL_NET_TAKE;
+	return ul_troubles() == troubles ? UL_NET_REFUSE : UL_NET_UNDECIDED;
 }
 
 static bool collect(void *ud, int round, char *const *update, int copies, ul_err *err)
@@ -118,9 +151,11 @@ static bool serve(ul_cli *c, const struct config *o, serving *s, bool *stopped)
 	ul_wire wire;
 	ul_net_rounds rounds = {s, now, copy, check, collect};
 	ul_wire_begin(&wire, c);
-	ul_net_server net = {.dir = s->state, .listen = o->listen, .certs = o->certs, .allow = o->allow, .per_client = o->per_client, .lease = o->lease, .quota = o->quota, .most = o->max_bytes, .patience = o->patience, .connections = o->connections, .rounds = &rounds, .progress = &wire.progress, .log = wire.log};
+	s->wire = &wire;
+	ul_net_server net = {.dir = s->state, .listen = o->listen, .certs = o->certs, .allow = o->allow, .revoked = o->revoked, .per_client = o->per_client, .lease = o->lease, .quota = o->quota, .most = o->max_bytes, .patience = o->patience, .connections = o->connections, .rounds = &rounds, .progress = &wire.progress, .log = wire.log};
 	bool ok = ul_net_serve(&net, stopped, &c->err);
 	ul_wire_end(&wire);
+	s->wire = NULL;
 	return ok;
 }
 

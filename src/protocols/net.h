@@ -76,6 +76,9 @@ typedef struct ul_net_certs {
 
 /* dir/ca.key and for `server`, `client-1`, … a folder with ca.pem, cert.pem and key.pem. */
 bool ul_net_certs_make(const char *dir, const ul_net_certs *c, ul_err *err);
+/* Adds dir/`name`/cert.pem to dir/revoked.pem, the list of those revoked, signed anew with dir/ca.key and good for `days`. Those that are
+ * in it already stay. */
+bool ul_net_certs_revoke(const char *dir, const char *name, int days, ul_err *err);
 
 /* ---- log: one line for each thing that happened, for people or as JSON; called from several threads, one at a time ---- */
 
@@ -101,7 +104,12 @@ typedef struct ul_net_update { /* as it came, before it counts */
 	int round, copy, copies;
 	const char *dir;
 	const char *const *accepted; /* [copies]: the folders of those that count already; NULL: none yet */
+	const char *key; /* what this client's updates were signed with before; NULL: none was taken yet */
 } ul_net_update;
+
+enum ul_net_verdict { UL_NET_TAKE,
+	UL_NET_REFUSE, /* the update is wrong */
+	UL_NET_UNDECIDED }; /* this side cannot tell now: out of memory, a disk that fails. It is asked again */
 
 /* What the server asks of the algorithm. All are called from the thread that called ul_net_serve. */
 typedef struct ul_net_rounds {
@@ -109,7 +117,8 @@ typedef struct ul_net_rounds {
 	bool (*now)(void *ud, ul_net_round *r, ul_err *err); /* read from disk: the truth about what was applied */
 	/* The published folder of a copy; `only` becomes the one folder in it that belongs to the copy, or stays empty. */
 	bool (*copy)(void *ud, int round, int copy, char dir[4096], char only[64], ul_err *err);
-	bool (*check)(void *ud, const ul_net_update *u, ul_err *err);
+	/* `key`: what this update is signed with, to be held against the client's next one; empty where nothing is signed. */
+	enum ul_net_verdict (*check)(void *ud, const ul_net_update *u, char key[65], ul_err *err);
 	/* update [copies]: aggregates, applies and publishes the next round, all or nothing: afterwards `now` has moved on. */
 	bool (*collect)(void *ud, int round, char *const *update, int copies, ul_err *err);
 } ul_net_rounds;
@@ -119,6 +128,7 @@ typedef struct ul_net_server {
 	const char *listen; /* "127.0.0.1:8443"; port 0: the system chooses, and the log says which */
 	const char *certs; /* folder with ca.pem, cert.pem, key.pem */
 	const char *allow; /* file with fingerprints, one a line; NULL: every certificate of the authority */
+	const char *revoked; /* file with the authority's list of revoked certificates (X.509 CRL, PEM); NULL: none is */
 	int64_t per_client; /* copies of a round one client may have; 0: all */
 	int64_t lease; /* seconds until a copy not returned may go to somebody else */
 	int64_t quota; /* bytes a client may move in a round, as a multiple of the copies it may have */

@@ -4,12 +4,9 @@
  */
 #include "protocols/net_server.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { MOST_LISTINGS = 8 };
 
@@ -22,6 +19,7 @@ struct ul_net_request {
 	char text[512]; /* the refusal, to be said when the body is through */
 	ul_buf body;
 	uint64_t left; /* bytes of the body still to come */
+	uint64_t charged; /* of these, bytes that the quota was charged with */
 };
 
 /* ---- answers ---- */
@@ -88,55 +86,6 @@ static bool trouble(ul_net_host *h, ul_net_request *q, const ul_err *e)
 	return refuse(h, q, MHD_HTTP_INSUFFICIENT_STORAGE, "%s", e->msg);
 }
 
-/* ---- files out ---- */
-
-typedef struct piece {
-	int fd;
-	uint64_t from;
-	ul_net_conn *conn;
-} piece;
-
-static ssize_t read_piece(void *cls, uint64_t at, char *out, size_t most)
-{
-	piece *p = cls;
-	ssize_t n = pread(p->fd, out, most, (off_t)(p->from + at));
-	if (n <= 0)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	p->conn->moved += (uint64_t)n;
-	return n;
-}
-
-static void free_piece(void *cls)
-{
-	piece *p = cls;
-	close(p->fd);
-	ul_free(p);
-}
-
-static bool send_file(struct MHD_Connection *mhd, ul_net_request *q, const char *path, uint64_t from, uint64_t bytes, uint64_t size)
-{
-	piece *p = ul_malloc(sizeof *p);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct MHD_Response *r = NULL;
-	if (p && fd >= 0) {
-		*p = (piece){fd, from, q->conn};
-		r = MHD_create_response_from_callback(bytes, 64 << 10, read_piece, p, free_piece);
-	}
-	if (!r) {
-		if (fd >= 0)
-			close(fd);
-		ul_free(p);
-		return answer_error(mhd, q, MHD_HTTP_INTERNAL_SERVER_ERROR, "the file cannot be read");
-	}
-	char range[80];
-	snprintf(range, sizeof range, "bytes %llu-%llu/%llu", (unsigned long long)from, (unsigned long long)(from + bytes - 1), (unsigned long long)size);
-	q->answered = true;
-	MHD_add_response_header(r, "Content-Range", range);
-	bool ok = MHD_queue_response(mhd, MHD_HTTP_PARTIAL_CONTENT, r) == MHD_YES;
-	MHD_destroy_response(r);
-	return ok;
-}
-
 /* ---- what may be done at all ---- */
 
 static uint64_t header_number(struct MHD_Connection *mhd, const char *name)
@@ -164,15 +113,26 @@ static int64_t allowance(const ul_net_host *h, const ul_net_conn *c)
 	return (int64_t)(bytes * (uint64_t)h->cfg->quota) + (own << 20);
 }
 
+/* All of a range is charged before it moves, or many connections at once would move more than is allowed; what did not move is given
+ * back when the request is over. A server that dies in between has charged the whole. */
 static bool spend(ul_net_host *h, ul_net_request *q, uint64_t bytes)
 {
 	int64_t total = 0;
 	ul_err e = {0};
 	if (!ul_net_db_traffic(h->db, h->now.round, q->conn->print, 0, &total, &e))
 		return trouble(h, q, &e);
-	if (total + (int64_t)bytes > allowance(h, q->conn))
-		return refuse(h, q, MHD_HTTP_TOO_MANY_REQUESTS, "the quota of round %d is used up: %lld bytes", h->now.round, (long long)total);
+	int64_t most = allowance(h, q->conn);
+	if (total + (int64_t)bytes > most)
+		return refuse(h, q, MHD_HTTP_TOO_MANY_REQUESTS, "the quota of round %d is used up: %lld of %lld bytes have moved, and this asks for %llu more (--quota %lld)", h->now.round, (long long)total, (long long)most,
+		        (unsigned long long)bytes, (long long)h->cfg->quota);
 	return ul_net_db_traffic(h->db, h->now.round, q->conn->print, (int64_t)bytes, &total, &e) || trouble(h, q, &e);
+}
+
+/* The same for a body that is still to come. */
+static bool charge(ul_net_host *h, ul_net_request *q, uint64_t bytes)
+{
+	q->charged = spend(h, q, bytes) ? bytes : 0;
+	return !q->failed;
 }
 
 /* Is there such a copy now, and is it this client's? */
@@ -182,6 +142,8 @@ static bool may_touch(ul_net_host *h, ul_net_request *q)
 	/* What became of an update may be asked when its round is over. */
 	if (q->route.verb == UL_NET_UPDATE && ul_net_db_row(h->db, q->route.round, q->route.copy, &q->row, NULL) && q->row.state == UL_NET_ACCEPTED && !strcmp(q->row.client, q->conn->print))
 		return true;
+	if (h->phase == UL_NET_BUSY && h->stuck)
+		return put_off(q, MHD_HTTP_INSUFFICIENT_STORAGE, "the next round cannot be opened yet; it is tried again");
 	if (h->phase == UL_NET_BUSY)
 		return put_off(q, MHD_HTTP_SERVICE_UNAVAILABLE, "between two rounds");
 	if (h->phase == UL_NET_OVER || q->route.round != h->now.round)
@@ -253,7 +215,7 @@ static bool begin_listing(ul_net_host *h, struct MHD_Connection *mhd, ul_net_req
 	if (n > most)
 		return refuse(h, q, MHD_HTTP_CONTENT_TOO_LARGE, "a listing of %llu bytes; %llu are possible", (unsigned long long)n, (unsigned long long)most);
 	q->left = n;
-	return spend(h, q, n);
+	return charge(h, q, n);
 }
 
 /* Nothing of an older update stays; then the listing, the folder, the row: whatever a kill leaves is begun anew or goes on. */
@@ -326,7 +288,7 @@ static bool begin_file(ul_net_host *h, struct MHD_Connection *mhd, ul_net_reques
 		return refuse(h, q, MHD_HTTP_RANGE_NOT_SATISFIABLE, "%s", e.msg[0] ? e.msg : "a range of a file that was not announced");
 	h->owner[q->route.copy] = q->conn; /* an older connection of the same client is dead, or will hear of it */
 	q->left = n;
-	return spend(h, q, n);
+	return charge(h, q, n);
 }
 
 static void take_bytes(ul_net_host *h, ul_net_request *q, const char *data, size_t n)
@@ -378,7 +340,8 @@ static bool send_copy(ul_net_host *h, struct MHD_Connection *mhd, ul_net_request
 	if (!spend(h, q, bytes))
 		return false;
 	snprintf(path, sizeof path, "%s/%s", o->dir, f->name);
-	return send_file(mhd, q, path, first, bytes, f->size);
+	q->answered = ul_net_send(h, q->conn, mhd, &(ul_net_part){path, first, bytes, f->size});
+	return q->answered || answer_error(mhd, q, MHD_HTTP_INTERNAL_SERVER_ERROR, "the file cannot be read");
 }
 
 static bool send_listing(ul_net_host *h, struct MHD_Connection *mhd, ul_net_request *q)
@@ -426,8 +389,10 @@ static bool begin(ul_net_host *h, struct MHD_Connection *mhd, const ul_net_piece
 static void feed(ul_net_host *h, ul_net_request *q, const char *data, size_t n)
 {
 	q->conn->moved += n;
-	if (q->failed)
+	if (q->failed) {
+		q->left -= n < q->left ? n : q->left;
 		return;
+	}
 	if (n > q->left) {
 		refuse(h, q, MHD_HTTP_CONTENT_TOO_LARGE, "a body that is longer than it said");
 		return;
@@ -493,6 +458,7 @@ void ul_net_request_free(ul_net_host *h, ul_net_request *q)
 	q->conn->since = ul_net_clock();
 	q->conn->moved = 0;
 	pthread_mutex_unlock(&h->lock);
+	ul_net_give_back(h->db, q->route.round, q->conn->print, q->left < q->charged ? q->left : q->charged);
 	ul_buf_release(&q->body);
 	ul_free(q);
 }

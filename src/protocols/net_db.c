@@ -20,6 +20,7 @@ static const char schema[] =
         "CREATE TABLE IF NOT EXISTS copy(round INTEGER, copy INTEGER, state INTEGER NOT NULL, client TEXT NOT NULL, listing TEXT NOT NULL,"
         " why TEXT NOT NULL, since INTEGER NOT NULL, listings INTEGER NOT NULL, PRIMARY KEY(round, copy)) WITHOUT ROWID;"
         "CREATE TABLE IF NOT EXISTS traffic(round INTEGER, client TEXT, bytes INTEGER NOT NULL, PRIMARY KEY(round, client)) WITHOUT ROWID;"
+        "CREATE TABLE IF NOT EXISTS signer(client TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID;"
         "CREATE TABLE IF NOT EXISTS audit(id INTEGER PRIMARY KEY, time TEXT NOT NULL DEFAULT(strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),"
         " event TEXT NOT NULL, client TEXT, fingerprint TEXT, round INTEGER, copy INTEGER, detail TEXT);";
 
@@ -205,6 +206,27 @@ bool ul_net_db_traffic(ul_net_db *db, int round, const char *client, int64_t mor
 	sqlite3_finalize(s);
 	pthread_mutex_unlock(&db->lock);
 	return ok;
+}
+
+/* ---- who signs with which key ---- */
+
+bool ul_net_db_key(ul_net_db *db, const char *client, char key[65], ul_err *err)
+{
+	pthread_mutex_lock(&db->lock);
+	sqlite3_stmt *s = prepare(db, err, "SELECT key FROM signer WHERE client = ?", "s", client);
+	int rc = s ? sqlite3_step(s) : SQLITE_ERROR;
+	bool ok = rc == SQLITE_ROW || rc == SQLITE_DONE || failed(db, err);
+	key[0] = '\0';
+	if (rc == SQLITE_ROW)
+		text_of(s, 0, key, 65);
+	sqlite3_finalize(s);
+	pthread_mutex_unlock(&db->lock);
+	return ok;
+}
+
+bool ul_net_db_key_bind(ul_net_db *db, const char *client, const char *key, ul_err *err)
+{
+	return begin(db, err) && end(db, finish(db, prepare(db, err, "INSERT OR IGNORE INTO signer VALUES(?, ?)", "ss", client, key), err), err);
 }
 
 bool ul_net_db_audit(ul_net_db *db, const ul_net_event *e, const char *fingerprint, ul_err *err)

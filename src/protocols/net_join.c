@@ -21,6 +21,7 @@ typedef struct joined {
 	const ul_net_client *cfg;
 	ul_net_link *link;
 	int round, rounds, copies;
+	int at, of; /* which of its copies of the round, from 1 */
 	bool lost; /* the copy is not ours any more, or its round is over: ask for work again */
 	char sentence[400]; /* of the last refusal */
 } joined;
@@ -68,9 +69,9 @@ static json_t *ask_json(joined *j, const ul_net_ask *q, ul_err *err)
 
 static void tick(joined *j, int copy, const char *what, uint64_t done, uint64_t total)
 {
-	char text[64];
+	char text[96];
 	const ul_progress *p = j->cfg->progress;
-	snprintf(text, sizeof text, "round %d: %s copy %d, MiB", j->round, what, copy);
+	snprintf(text, sizeof text, "round %d: %s copy %d (%d of %d), MiB", j->round, what, copy, j->at, j->of);
 	if (p && p->tick)
 		p->tick(p->ud, text, (int64_t)(done >> 20), (int64_t)((total + (1 << 20) - 1) >> 20), 0, 0);
 }
@@ -259,8 +260,10 @@ static bool do_round(joined *j, const json_t *work, int *left, ul_err *err)
 	const json_t *item;
 	size_t i;
 	*left = 0;
+	j->of = (int)json_array_size(work);
 	json_array_foreach(work, i, item)
 	{
+		j->at = (int)i + 1;
 		const char *state = ul_json_str(item, "state");
 		int64_t copy = -1;
 		if (!ul_json_int(item, "copy", 0, 1000000, &copy, err) || copy < 0 || !state)

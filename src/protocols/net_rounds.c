@@ -155,6 +155,15 @@ static void say(ul_net_host *h, int copy, const char *what, const char *detail)
 	pthread_mutex_unlock(&h->lock);
 }
 
+/* Trouble of our own (a full disk, no memory): said, and tried again ever more seldom until somebody helps. */
+static void rest(ul_net_host *h, int copy, const char *why)
+{
+	say(h, copy, "trouble", why);
+	h->pause = h->pause < 1 ? 2 : h->pause < 60 ? h->pause * 2
+	                                            : 60;
+	h->again = ul_net_clock() + h->pause;
+}
+
 static bool settle(ul_net_host *h, int copy, ul_net_row *row, enum ul_net_state state, const char *why)
 {
 	ul_err e = {0};
@@ -164,7 +173,7 @@ static bool settle(ul_net_host *h, int copy, ul_net_row *row, enum ul_net_state 
 	bool ok = ul_net_db_set(h->db, h->now.round, copy, row, &e);
 	pthread_mutex_unlock(&h->lock);
 	if (!ok)
-		say(h, copy, "trouble", e.msg);
+		rest(h, copy, e.msg);
 	return ok;
 }
 
@@ -185,7 +194,7 @@ static bool complete(ul_net_host *h, int copy, ul_net_row *row, const char *whol
 		ul_net_store_close(s);
 		return true;
 	}
-	say(h, copy, "trouble", e.msg[0] ? e.msg : "not all bytes of the update are here after all");
+	rest(h, copy, e.msg[0] ? e.msg : "not all bytes of the update are here after all");
 	pthread_mutex_lock(&h->lock);
 	h->inbox[copy] = s;
 	pthread_mutex_unlock(&h->lock);
@@ -217,13 +226,35 @@ static char **paths(ul_net_host *h, bool accepted, ul_err *err)
 	return NULL;
 }
 
-static bool judge(ul_net_host *h, int copy, const char *whole, ul_err *err)
+/* A verdict is for ever, so it is only spoken when nothing of our own stood in the way. */
+static enum ul_net_verdict judge(ul_net_host *h, int copy, const ul_net_row *row, const char *whole, ul_err *err)
 {
+	char bound[65] = "", key[65] = "";
 	char **accepted = paths(h, true, err);
 	ul_net_update u = {.round = h->now.round, .copy = copy, .copies = h->now.copies, .dir = whole, .accepted = (const char *const *)accepted};
-	bool ok = accepted && h->cfg->rounds->check(h->cfg->rounds->ud, &u, err);
+	enum ul_net_verdict v = UL_NET_UNDECIDED;
+	if (accepted && ul_net_db_key(h->db, row->client, bound, err)) {
+		u.key = bound[0] ? bound : NULL;
+		v = h->cfg->rounds->check(h->cfg->rounds->ud, &u, key, err);
+	}
+	if (v == UL_NET_TAKE && bound[0] && strcmp(bound, key) != 0) {
+		ul_fail(err, "the update is signed with the key %.16s…, and this client's updates are signed with %.16s… since its first one", key, bound);
+		v = UL_NET_REFUSE;
+	}
+	if (v == UL_NET_TAKE && key[0] && !bound[0] && !ul_net_db_key_bind(h->db, row->client, key, err))
+		v = UL_NET_UNDECIDED;
 	free_paths(accepted, h->now.copies);
-	return ok;
+	return v;
+}
+
+/* It stays to be checked; but who cannot be judged must not keep a copy longer than its lease. */
+static void undecided(ul_net_host *h, int copy, ul_net_row *row, const char *why)
+{
+	rest(h, copy, why);
+	if ((int64_t)time(NULL) - row->since <= h->cfg->lease)
+		return;
+	row->listing[0] = '\0';
+	settle(h, copy, row, UL_NET_LEASED, "");
 }
 
 static void check_update(ul_net_host *h, int copy, ul_net_row *row)
@@ -232,24 +263,32 @@ static void check_update(ul_net_host *h, int copy, ul_net_row *row)
 	ul_err e = {0};
 	if (!ul_net_inbox_path(h, h->now.round, copy, "", whole, &e) || !complete(h, copy, row, whole))
 		return;
-	bool ok = judge(h, copy, whole, &e);
+	enum ul_net_verdict v = judge(h, copy, row, whole, &e);
+	if (v == UL_NET_UNDECIDED) {
+		undecided(h, copy, row, e.msg);
+		return;
+	}
+	bool ok = v == UL_NET_TAKE;
 	if (!settle(h, copy, row, ok ? UL_NET_ACCEPTED : UL_NET_REFUSED, e.msg))
 		return;
+	h->pause = 0;
 	if (!ok)
 		ul_remove_tree(whole, NULL);
 	say(h, copy, ok ? "accepted" : "refused", ok ? "the update is whole and in order" : e.msg);
 }
 
-/* Checks what is to be checked. Returns how many copies are accepted. */
-static int look_through(ul_net_host *h)
+/* Checks what is to be checked. Returns how many copies are accepted; *out: how many are with clients or back. */
+static int look_through(ul_net_host *h, int *out)
 {
 	int accepted = 0;
+	*out = 0;
 	for (int k = 0; k < h->now.copies; k++) {
 		ul_net_row row;
 		if (!ul_net_db_row(h->db, h->now.round, k, &row, NULL))
 			continue;
-		if (row.state == UL_NET_CHECKING)
+		if (row.state == UL_NET_CHECKING && ul_net_clock() >= h->again)
 			check_update(h, k, &row);
+		*out += row.state != UL_NET_FREE;
 		accepted += row.state == UL_NET_ACCEPTED;
 	}
 	return accepted;
@@ -265,25 +304,34 @@ static bool collect(ul_net_host *h, ul_err *err)
 	return ok;
 }
 
-/* A failure (a full disk) changed nothing; it is said once and tried again, ever more seldom, until somebody helps. */
-static bool next_round(ul_net_host *h, double *again, double *pause, ul_err *err)
+static void set_stuck(ul_net_host *h, bool stuck)
+{
+	pthread_mutex_lock(&h->lock);
+	h->phase = stuck ? UL_NET_BUSY : h->phase;
+	h->stuck = stuck;
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* Collects, and publishes the round after. A failure of either (a full disk) changed nothing: both are tried again from where they
+ * stand, which the secret folder says. */
+static void next_round(ul_net_host *h, bool *applied)
 {
 	ul_err e = {0};
-	if (ul_net_clock() < *again)
-		return true;
+	if (ul_net_clock() < h->again)
+		return;
 	pthread_mutex_lock(&h->lock);
 	h->phase = UL_NET_BUSY;
 	pthread_mutex_unlock(&h->lock);
-	if (collect(h, &e)) {
+	if (!*applied && (*applied = collect(h, &e)))
 		say(h, -1, "applied", "all updates of the round");
-		*pause = 0;
-		return open_round(h, err);
+	bool ok = *applied && open_round(h, &e);
+	set_stuck(h, !ok);
+	if (!ok) {
+		rest(h, -1, e.msg);
+		return;
 	}
-	say(h, -1, "trouble", e.msg);
-	*pause = *pause < 1 ? 2 : *pause < 60 ? *pause * 2
-	                                      : 60;
-	*again = ul_net_clock() + *pause;
-	return true;
+	*applied = false;
+	h->pause = 0;
 }
 
 /* ---- the loop ---- */
@@ -308,29 +356,30 @@ static bool alone(ul_net_host *h)
 	return none;
 }
 
-static bool serve(ul_net_host *h, bool *stopped, ul_err *err)
+static void serve(ul_net_host *h, bool *stopped)
 {
 	const ul_progress *p = h->cfg->progress;
-	double over = 0, again = 0, pause = 0;
-	char what[64];
+	double over = 0;
+	bool applied = false; /* and the next round not open yet */
+	char what[96];
 	for (;;) {
 		if (p && p->stop && p->stop(p->ud)) {
 			*stopped = true;
 			say(h, -1, "stopped", "the same command goes on");
-			return true;
+			return;
 		}
 		if (h->phase == UL_NET_OVER) {
 			double now = ul_net_clock();
 			over = over > 0 ? over : now;
 			if (now - over > LINGER || (now - over > LINGER_ALONE && alone(h)))
-				return true;
+				return;
 		} else {
-			int accepted = look_through(h);
-			snprintf(what, sizeof what, "round %d: updates", h->now.round);
+			int out = 0, accepted = applied ? h->now.copies : look_through(h, &out);
+			snprintf(what, sizeof what, "round %d: %d of %d copies out, updates in", h->now.round, applied ? accepted : out, h->now.copies);
 			if (p && p->tick)
 				p->tick(p->ud, what, accepted, h->now.copies, 0, 0);
-			if (accepted == h->now.copies && !next_round(h, &again, &pause, err))
-				return false;
+			if (applied || accepted == h->now.copies)
+				next_round(h, &applied);
 		}
 		wait_for_news(h);
 	}
@@ -348,7 +397,9 @@ bool ul_net_serve(const ul_net_server *cfg, bool *stopped, ul_err *err)
 		return false;
 	pthread_mutex_init(&h.lock, NULL);
 	pthread_cond_init(&h.changed, NULL);
-	bool ok = (h.db = ul_net_db_open(path, err)) && open_round(&h, err) && ul_net_listen(&h, err) && serve(&h, stopped, err);
+	bool ok = (h.db = ul_net_db_open(path, err)) && open_round(&h, err) && ul_net_listen(&h, err);
+	if (ok)
+		serve(&h, stopped);
 	ul_net_hang_up(&h);
 	close_round(&h);
 	ul_net_db_close(h.db);

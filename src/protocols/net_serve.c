@@ -1,6 +1,6 @@
 /*
- * net_serve.c: connections. Certificates on both sides: the server shows its own, and who asks must show one that the same
- * authority signed for clients, not expired, and in the list of those allowed where there is one. Nothing else is looked at before.
+ * net_serve.c: connections. Certificates on both sides: the server shows its own, and net_who.c says who is asking before anything
+ * else is looked at.
  *
  * Memory is bounded by the number of connections times what one may buffer. A connection that neither finishes a request nor moves
  * 64 KiB within the patience is closed, so that a client which sends a byte a second holds its place for that long and no longer.
@@ -10,7 +10,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 enum { PER_CONNECTION = 48 << 10, /* bytes of buffers */
+	MOVES = 64 << 10, /* bytes a connection has to move within the patience */
 	CERT_LIMIT = 1 << 20 };
 
 double ul_net_clock(void)
@@ -64,71 +64,6 @@ void ul_net_say(ul_net_host *h, const ul_net_conn *c, int round, int copy, const
 	if (h->cfg->log.line)
 		h->cfg->log.line(h->cfg->log.ud, &e);
 	ul_net_db_audit(h->db, &e, c && c->print[0] ? c->print : NULL, &err); /* on a full disk the line on the screen must do */
-}
-
-/* ---- who is there ---- */
-
-static bool is_allowed(const ul_net_host *h, const char *print)
-{
-	return !h->cfg->allow || (h->allowed.data && strstr(h->allowed.data, print));
-}
-
-static const char *why_not(unsigned status)
-{
-	if (status & GNUTLS_CERT_EXPIRED)
-		return "its certificate has expired";
-	if (status & GNUTLS_CERT_NOT_ACTIVATED)
-		return "its certificate is not valid yet";
-	if (status & GNUTLS_CERT_REVOKED)
-		return "its certificate was revoked";
-	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND)
-		return "its certificate comes from another authority";
-	if (status & GNUTLS_CERT_PURPOSE_MISMATCH)
-		return "its certificate is not one of a client";
-	return status ? "its certificate does not prove right" : NULL;
-}
-
-/* Fingerprint and common name of the first certificate. */
-static bool identify(ul_net_conn *c, const gnutls_datum_t *der)
-{
-	gnutls_x509_crt_t crt;
-	size_t n = sizeof c->name;
-	ul_sha256(der->data, der->size, c->print);
-	if (gnutls_x509_crt_init(&crt) != 0)
-		return false;
-	bool ok = gnutls_x509_crt_import(crt, der, GNUTLS_X509_FMT_DER) == 0 && gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, c->name, &n) == 0;
-	gnutls_x509_crt_deinit(crt);
-	for (char *s = c->name; ok && *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
-	return ok && c->name[0];
-}
-
-bool ul_net_known(ul_net_host *h, ul_net_conn *c, struct MHD_Connection *mhd)
-{
-	if (c->asked)
-		return c->trusted;
-	c->asked = true;
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	gnutls_session_t session = info ? (gnutls_session_t)info->tls_session : NULL;
-	unsigned n = 0, status = 0;
-	const gnutls_datum_t *der = session ? gnutls_certificate_get_peers(session, &n) : NULL;
-	gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (void *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
-	const char *why = NULL;
-	if (!der || n == 0)
-		why = "it shows no certificate";
-	else if (!identify(c, &der[0]))
-		why = "its certificate cannot be read or has no name";
-	else if (gnutls_certificate_verify_peers(session, &purpose, 1, &status) != 0)
-		why = "its certificate cannot be checked";
-	else
-		why = why_not(status);
-	if (!why && !is_allowed(h, c->print))
-		why = "its certificate is not in the list of those allowed";
-	c->trusted = !why;
-	if (why)
-		ul_net_say(h, c, 0, -1, "refused", "%s", why);
-	return c->trusted;
 }
 
 /* ---- connections ---- */
@@ -191,14 +126,15 @@ static void watch_one(ul_net_host *h, ul_net_conn *c, double now)
 	double patience = (double)h->cfg->patience;
 	if (c->dead || now - c->since < patience)
 		return;
-	if (c->working && c->moved >= 64 << 10) {
+	if (c->working && c->moved >= MOVES) {
 		c->since = now;
 		c->moved = 0;
 		return;
 	}
 	c->dead = true;
 	if (c->working)
-		ul_net_say(h, c, 0, -1, "refused", "too slow: %llu bytes in %.0f seconds, so the connection is closed", (unsigned long long)c->moved, now - c->since);
+		ul_net_say(h, c, 0, -1, "refused", "too slow: %llu bytes in %.0f seconds, where a connection has to move %d in %lld (--patience); it is closed", (unsigned long long)c->moved, now - c->since, MOVES,
+		        (long long)h->cfg->patience);
 	shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -294,7 +230,7 @@ bool ul_net_listen(ul_net_host *h, ul_err *err)
 	ul_buf pem[3] = {{0}};
 	const char *dir = h->cfg->certs;
 	bool ok = read_pem(dir, "ca.pem", &pem[0], err) && read_pem(dir, "cert.pem", &pem[1], err) && read_pem(dir, "key.pem", &pem[2], err) &&
-	          check_pair(&pem[1], &pem[2], dir, err) && (!h->cfg->allow || ul_file_read(&h->allowed, h->cfg->allow, CERT_LIMIT, err));
+	          check_pair(&pem[1], &pem[2], dir, err) && ul_net_who_open(h, err);
 	int fd = ok ? open_socket(h->cfg->listen, err) : -1;
 	if (ok && fd >= 0 && !(h->daemon = start_daemon(h, fd, pem))) {
 		ul_fail(err, "cannot start the server on %s", h->cfg->listen);
@@ -304,11 +240,14 @@ bool ul_net_listen(ul_net_host *h, ul_err *err)
 		explicit_bzero(pem[2].data, pem[2].len);
 	for (int i = 0; i < 3; i++)
 		ul_buf_release(&pem[i]);
-	if (!h->daemon)
+	if (!h->daemon) {
+		ul_net_who_close(h);
 		return false;
+	}
 	if (pthread_create(&h->watch, NULL, watch, h) != 0) {
 		MHD_stop_daemon(h->daemon);
 		h->daemon = NULL;
+		ul_net_who_close(h);
 		return ul_fail(err, "cannot start a thread");
 	}
 	const char *colon = strrchr(h->cfg->listen, ':');
@@ -326,5 +265,5 @@ void ul_net_hang_up(ul_net_host *h)
 	pthread_join(h->watch, NULL);
 	MHD_stop_daemon(h->daemon);
 	h->daemon = NULL;
-	ul_buf_release(&h->allowed);
+	ul_net_who_close(h);
 }

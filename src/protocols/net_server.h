@@ -60,6 +60,8 @@ bool ul_net_db_set(ul_net_db *db, int round, int copy, const ul_net_row *row, ul
 /* Gives `client` what is free or has lapsed, up to per_client copies; those it has already stay its own. */
 bool ul_net_db_lease(ul_net_db *db, const ul_net_lease *l, ul_err *err);
 bool ul_net_db_traffic(ul_net_db *db, int round, const char *client, int64_t more, int64_t *total, ul_err *err);
+bool ul_net_db_key(ul_net_db *db, const char *client, char key[65], ul_err *err); /* empty: none yet */
+bool ul_net_db_key_bind(ul_net_db *db, const char *client, const char *key, ul_err *err); /* unless there is one */
 bool ul_net_db_audit(ul_net_db *db, const ul_net_event *e, const char *fingerprint, ul_err *err);
 
 /* ---- the server ---- */
@@ -71,6 +73,7 @@ typedef struct ul_net_conn {
 	struct ul_net_conn *next, *prev;
 	int fd;
 	bool asked, trusted, dead;
+	unsigned asked_of; /* which state of the lists `trusted` was said by */
 	bool working; /* on a request, or its first is awaited */
 	double since; /* start of the stretch in which `moved` bytes moved */
 	_Atomic uint64_t moved;
@@ -86,6 +89,8 @@ enum ul_net_phase { UL_NET_OPEN,
 	UL_NET_BUSY, /* between rounds */
 	UL_NET_OVER };
 
+typedef struct ul_net_who ul_net_who;
+
 typedef struct ul_net_host {
 	const ul_net_server *cfg;
 	ul_net_db *db;
@@ -98,8 +103,9 @@ typedef struct ul_net_host {
 	ul_net_store **inbox; /* [now.copies]; NULL: nothing is arriving */
 	ul_net_conn **owner; /* [now.copies]: the connection whose run is arriving */
 	ul_net_conn *conns;
-	ul_buf allowed; /* fingerprints by line, or empty */
-	bool stop;
+	ul_net_who *who; /* who may come */
+	bool stop, stuck; /* stuck: the next round cannot be opened yet */
+	double again, pause; /* after trouble of our own: until when nothing is tried, and for how long */
 	pthread_t watch;
 	double refill, tokens; /* refusals are said at most 20 times a second */
 	int64_t unsaid;
@@ -115,7 +121,20 @@ bool ul_net_inbox_path(const ul_net_host *h, int round, int copy, const char *su
 /* net_serve.c */
 bool ul_net_listen(ul_net_host *h, ul_err *err);
 void ul_net_hang_up(ul_net_host *h);
+
+/* net_who.c: whom the server believes, and the lists of those allowed and revoked, read again when their files change */
+bool ul_net_who_open(ul_net_host *h, ul_err *err);
+void ul_net_who_close(ul_net_host *h);
 bool ul_net_known(ul_net_host *h, ul_net_conn *c, struct MHD_Connection *mhd); /* is the certificate on the other side one of ours? */
+
+/* net_send.c: a part of a file as the answer. False: it cannot be read, and nothing is queued. What of it does not move is given back to the
+ * quota that was charged for it, in either case. */
+typedef struct ul_net_part {
+	const char *path;
+	uint64_t from, bytes, size; /* size: of the whole file */
+} ul_net_part;
+bool ul_net_send(ul_net_host *h, ul_net_conn *c, struct MHD_Connection *mhd, const ul_net_part *part);
+void ul_net_give_back(ul_net_db *db, int round, const char *client, uint64_t bytes);
 
 /* net_answer.c: one request of one connection */
 typedef struct ul_net_request ul_net_request;

@@ -43,12 +43,177 @@ test_mpu_net__arrives_where_folders_do() {
 	same "$(sha "$TMP/final/model.safetensors")" "$(sha "$TMP/want/model.safetensors")"
 	same "$(grep -c '"accepted"' "$TMP/log")" 4
 	same "$(grep -c '"applied"' "$TMP/log")" 2
-	same "$(find "$TMP/client" -type f | grep -vc '/lock$')" 0
+	same "$(find "$TMP/client" -type f | grep -vc '/lock$\|/identity.key$')" 0
+	same "$(stat -c %a "$TMP/client/identity.key")" 600
 	# Neither a word of the rows nor a number of the weights stands in what the server remembers.
 	strings -n 6 "$TMP/secret/net/state.db" >"$TMP/words"
 	"$U" source "$TMP/start" --source file --file "$TMP/world/forget.jsonl" -o "$TMP/rows" -q 2>/dev/null || cp "$TMP/world/forget.jsonl" "$TMP/rows"
 	while read -r name; do ! grep -qF "$name" "$TMP/words" || fail "the audit trail knows $name"; done <"$TMP/world/subjects.txt"
 	grep -q accepted "$TMP/words" || fail "the audit trail cannot be read: this test would find nothing"
+}
+
+# starts serve with what is given, and waits until it listens; its output is in $TMP/log
+serve() {
+	"$U" mpu serve "$TMP/secret" --certs "$TMP/certs/server" --listen 127.0.0.1:0 -o "$TMP/final" --json "$@" >"$TMP/log" 2>"$TMP/server.err" &
+	server=$!
+	wait_for "$TMP/log" listening 30
+}
+join() { "$U" mpu join "https://127.0.0.1:$(port "$TMP/log")" --certs "$TMP/certs/client-1" $method -o "$TMP/client" --json "$@" >"$TMP/client.log" 2>"$TMP/client.err"; }
+said() { sed -n "s/.*\"event\":\"$1\".*\"detail\":\"\(.*\)\"}/\1/p" "$TMP/log"; } # the sentences of one kind of event
+
+# What the real check refuses, sent by a client who may come, signed as it should be where that can be: one sentence in the server's log
+# for each, the same sentence to the client, and the round ends as if they had never come.
+test_mpu_net__wrong_updates() {
+	world 2
+	by_folders 2
+	rm -rf "$TMP/pub"
+	cp -r "$TMP/secret" "$TMP/copy"
+	"$U" mpu publish "$TMP/copy" -o "$TMP/pub" -q
+	"$U" mpu client "$TMP/pub" $method --identity "$TMP/key" -o "$TMP/made"
+	for k in 0 1; do "$U" mpu client "$TMP/pub" $method --identity "$TMP/key" --copies $k -o "$TMP/made-$k"; done
+	serve
+	# refused PART: what lies in $TMP/bad is sent as the update of copy 0
+	refused() {
+		rm -rf "$TMP/client/round-1"
+		mkdir -p "$TMP/client/round-1/copy-0"
+		mv "$TMP/bad" "$TMP/client/round-1/update-0"
+		before=$(said refused | wc -l)
+		! join --identity "$TMP/key" || fail "taken: $1"
+		same "$(said refused | wc -l)" $((before + 1))
+		has "$(said refused | tail -n 1)" "$1"
+		has "$(cat "$TMP/client.err" "$TMP/client.log")" "$1"
+	}
+	# change HOW: copy 0's update with numbers of one tensor changed, listed and signed anew
+	change() {
+		cp -r "$TMP/made-0" "$TMP/bad"
+		python3 - "$TMP/bad/copy-0/model.safetensors" "$1" <<'P'
+import json, struct, sys
+b = bytearray(open(sys.argv[1], "rb").read())
+n = struct.unpack("<Q", b[:8])[0]
+t = json.loads(b[8:8 + n])["model.layers.0.mlp.up_proj.weight"]["data_offsets"]
+at, end = 8 + n + t[0], 8 + n + t[1]
+if sys.argv[2] == "nan":
+    b[at + 40:at + 44] = struct.pack("<f", float("nan"))
+else:
+    b[at:end] = struct.pack("<f", 1e6) * ((end - at) // 4)
+open(sys.argv[1], "wb").write(b)
+P
+		"$U" mpu sign "$TMP/bad" --identity "$TMP/key" -q
+	}
+	change nan
+	refused "model.layers.0.mlp.up_proj.weight"
+	has "$(said refused | tail -n 1)" "NaN"
+	change huge
+	refused "the update of copy 0 is too large: its length is"
+	cp -r "$TMP/made-0" "$TMP/bad" # a byte after it was signed
+	printf x | dd of="$TMP/bad/copy-0/model.safetensors" bs=1 seek=5000 conv=notrunc 2>/dev/null
+	refused "SHA-256"
+	cp -r "$TMP/made" "$TMP/bad" # of two copies
+	refused "is one of 2 copies"
+	cp -r "$TMP/made-1" "$TMP/bad" # of the other copy
+	refused "the update came for copy 0, and is one of 1 copies, the first of them 1"
+	# The right one is taken; then the other copy comes back as the same bytes under its own name, and signed with another key.
+	mkdir -p "$TMP/client/round-1/copy-1"
+	rm -rf "$TMP/client/round-1/update-0"
+	cp -r "$TMP/made-0" "$TMP/client/round-1/update-0"
+	cp -r "$TMP/made-0" "$TMP/client/round-1/update-1"
+	mv "$TMP/client/round-1/update-1/copy-0" "$TMP/client/round-1/update-1/copy-1"
+	sed -i 's/"copy": *0/"copy":1/; s,copy-0/,copy-1/,g' "$TMP/client/round-1/update-1/manifest.json"
+	"$U" mpu sign "$TMP/client/round-1/update-1" --identity "$TMP/key" -q
+	! join --identity "$TMP/key" || fail "one update was taken for two"
+	same "$(said accepted | wc -l)" 1
+	same "$(said refused | tail -n 1)" "copies 0 and 1 came back as the same bytes: one update was sent in place of two"
+	rm -rf "$TMP/client/round-1/update-1"
+	cp -r "$TMP/made-1" "$TMP/client/round-1/update-1"
+	"$U" mpu sign "$TMP/client/round-1/update-1" --identity "$TMP/second-key" -q
+	! join --identity "$TMP/key" || fail "a second key was taken"
+	has "$(said refused | tail -n 1)" "since its first one"
+	rm -rf "$TMP/client/round-1/update-1"
+	cp -r "$TMP/made-1" "$TMP/client/round-1/update-1"
+	# What was right in round 1 is sent again in round 2.
+	mkdir -p "$TMP/client/round-2/copy-0"
+	cp -r "$TMP/made-0" "$TMP/client/round-2/update-0"
+	! join --identity "$TMP/key" || fail "an update of round 1 was taken in round 2"
+	has "$(said refused | tail -n 1)" "is an update of round 1, and round 2 is open: nothing is applied twice"
+	rm -rf "$TMP/client"
+	join --identity "$TMP/key" || fail "join: $(cat "$TMP/client.log" "$TMP/client.err")"
+	wait $server || fail "serve: $(cat "$TMP/server.err")"
+	same "$(said refused | wc -l)" 8
+	same "$(sha "$TMP/final/model.safetensors")" "$(sha "$TMP/want/model.safetensors")"
+}
+
+# The disk of the secret folder is full when a round is collected: said, and tried again until there is room.
+test_mpu_net__secret_disk_is_full() {
+	unshare -m true 2>/dev/null || skip "mounting a small file system needs privileges"
+	world 1
+	by_folders 1
+	mkdir "$TMP/disk"
+	cat >"$TMP/inside.sh" <<'S'
+. tests/cli/lib.sh
+mount -t tmpfs -o size=64m none "$TMP/disk" 2>/dev/null || exit 77
+mv "$TMP/secret" "$TMP/disk/secret"
+ln -s "$TMP/disk/secret" "$TMP/secret"
+. "$TMP/functions.sh"
+serve --state "$TMP/state"
+dd if=/dev/zero of="$TMP/disk/ballast" bs=64k 2>/dev/null || true
+join &
+client=$!
+wait_for "$TMP/log" "No space left on device" 60
+has "$(said trouble | tail -n 1)" "cannot write"
+same "$(said applied | wc -l)" 0
+kill -0 $server || fail "the server has ended"
+rm "$TMP/disk/ballast"
+wait $client || fail "join: $(cat "$TMP/client.log" "$TMP/client.err")"
+wait $server || fail "serve: $(cat "$TMP/server.err")"
+same "$(said applied | wc -l)" 1
+S
+	{
+		echo "method='$method'"
+		sed -n '/^port() /p; /^wait_for() /,/^}/p; /^serve() /,/^}/p; /^join() /p; /^said() /p' tests/cli/test_mpu_net.sh
+	} >"$TMP/functions.sh"
+	rc=0
+	unshare -m sh "$TMP/inside.sh" || rc=$?
+	[ $rc != 77 ] || skip "mounting a small file system needs privileges"
+	[ $rc = 0 ] || fail "exit status $rc"
+	same "$(sha "$TMP/final/model.safetensors")" "$(sha "$TMP/want/model.safetensors")"
+}
+
+# What the client's noise guarantees is said where it is made, and what the server publishes is said where it is published.
+test_mpu_net__says_what_is_published_and_what_noise_guarantees() {
+	world 1
+	serve
+	join --clip-update 0.0001 --dp-noise 2 || fail "join: $(cat "$TMP/client.log" "$TMP/client.err")"
+	wait $server || fail "serve: $(cat "$TMP/server.err")"
+	same "$(grep -c '"event":"privacy".*"copy":[01],"detail":"the whole forget set in the update of this copy: ε ' "$TMP/client.log")" 2
+	same "$(grep -c privacy "$TMP/log")" 0
+	has "$(said published)" "no tensor is published exactly as it is; as f32, noise changes 100 % of the weights it should"
+	rm -rf "$TMP/secret" "$TMP/final" "$TMP/client" "$TMP/pub"
+	"$U" mpu publish "$TMP/start" --secret "$TMP/secret" --copies 2 --noise 0.0001 --dtype bf16 --reparam paper --rounds 2 -o "$TMP/pub" -q
+	serve
+	join || fail "join: $(cat "$TMP/client.log" "$TMP/client.err")"
+	wait $server || fail "serve: $(cat "$TMP/server.err")"
+	same "$(said published | grep -c 'tensors are published exactly as they are, the first of them model.')" 2
+	has "$(cat "$TMP/server.err")" "the others are published as they are"
+}
+
+# A certificate that `mpu certs --revoke` has revoked is shut out, also while the server runs.
+test_mpu_net__revoked() {
+	world 1
+	"$U" mpu certs -o "$TMP/certs" --revoke client-2 -q
+	serve --revoked "$TMP/certs/revoked.pem"
+	refuse() {
+		! "$U" mpu join "https://127.0.0.1:$(port "$TMP/log")" --certs "$TMP/certs/$1" $method -o "$TMP/out" --json >"$TMP/client.log" 2>"$TMP/client.err" || fail "$1 was let in"
+		has "$(said refused | tail -n 1)" "its certificate was revoked"
+	}
+	refuse client-2
+	"$U" mpu certs -o "$TMP/certs" --revoke client-1 -q
+	refuse client-1
+	kill $server
+	wait $server || true
+	command -v openssl >/dev/null || return 0
+	openssl crl -in "$TMP/certs/revoked.pem" -CAfile "$TMP/certs/ca.pem" -noout -text >"$TMP/crl" 2>&1
+	has "$(cat "$TMP/crl")" "verify OK"
+	same "$(grep -c 'Serial Number:' "$TMP/crl")" 2
 }
 
 # kill -9 of one side after the other, at random moments; MPU_SEED repeats a run, LONG=2 kills 50 times each (TEST_SECONDS=900).

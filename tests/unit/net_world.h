@@ -27,6 +27,9 @@ typedef struct world {
 	ul_net_server server;
 	int64_t patience; /* of clients */
 	const char *poison; /* first bytes of every update, or NULL */
+	const char *blind; /* while this file is there the server cannot judge */
+	const char *key; /* file with what all updates are signed with, or NULL */
+	bool ticks; /* progress goes into the logs, as lines "tick|…|WHAT DONE/TOTAL" */
 	const char *host; /* address of the server */
 	int port;
 } world;
@@ -102,18 +105,29 @@ static inline bool world_copy(void *ud, int round, int copy, char dir[4096], cha
 	return ul_is_dir(dir) || world_folder(w, round, copy, 0, dir, err);
 }
 
-static inline bool world_check(void *ud, const ul_net_update *u, ul_err *err)
+static inline enum ul_net_verdict world_check(void *ud, const ul_net_update *u, char key[65], ul_err *err)
 {
+	const world *w = ud;
 	char path[4096 + 32];
+	ul_buf b = {0};
 	ul_map m;
 	snprintf(path, sizeof path, "%s/weights.bin", u->dir);
+	if (w->blind && ul_file_exists(w->blind)) {
+		ul_fail(err, "out of memory, or so");
+		return UL_NET_UNDECIDED;
+	}
+	if (w->key && ul_file_read(&b, w->key, 64, NULL))
+		snprintf(key, 65, "%s", b.data);
+	ul_buf_release(&b);
 	if (!ul_map_open(&m, path, err))
-		return false;
+		return UL_NET_REFUSE;
 	bool nan = m.len >= 3 && memcmp(m.data, "NaN", 3) == 0, huge = m.len >= 4 && memcmp(m.data, "huge", 4) == 0;
 	ul_map_close(&m);
 	if (nan)
-		return ul_fail(err, "the update holds a value that is not finite");
-	return !huge || ul_fail(err, "the update is 1e30 times as large as its copy");
+		ul_fail(err, "the update holds a value that is not finite");
+	if (huge)
+		ul_fail(err, "the update is 1e30 times as large as its copy");
+	return nan || huge ? UL_NET_REFUSE : UL_NET_TAKE;
 }
 
 static inline void theta_line(ul_buf *b, int round, int copy, const char *sha)
@@ -231,6 +245,13 @@ static inline bool world_wait_for(const world *w, const char *who, const char *p
 	return false;
 }
 
+static inline void world_tick(void *ud, const char *what, int64_t done, int64_t total, double loss, double rate)
+{
+	char text[160];
+	snprintf(text, sizeof text, "%s %lld/%lld", what, (long long)done, (long long)total);
+	world_line(ud, &(ul_net_event){.what = "tick", .copy = -1, .detail = text});
+}
+
 static inline pid_t world_serve(world *w)
 {
 	pid_t pid = fork();
@@ -249,6 +270,8 @@ static inline pid_t world_serve(world *w)
 	s.listen = listen;
 	s.rounds = &rounds;
 	s.log = (ul_net_log){world_log(w, "server"), world_line};
+	ul_progress ticks = {.ud = s.log.ud, .tick = world_tick};
+	s.progress = w->ticks ? &ticks : NULL;
 	bool ok = ul_net_serve(&s, &stopped, &err);
 	if (!ok)
 		world_line(s.log.ud, &(ul_net_event){.what = "FAILED", .detail = err.msg});
@@ -269,6 +292,8 @@ static inline pid_t world_join(world *w, const char *name)
 	world_path(w, certs, "certs/%s", name);
 	snprintf(url, sizeof url, "https://%s:%d", w->host, w->port);
 	ul_net_client c = {.url = url, .certs = certs, .dir = dir, .patience = w->patience, .work = &work, .log = {world_log(w, name), world_line}};
+	ul_progress ticks = {.ud = c.log.ud, .tick = world_tick};
+	c.progress = w->ticks ? &ticks : NULL;
 	bool ok = ul_net_join(&c, &stopped, &err);
 	if (!ok)
 		world_line(c.log.ud, &(ul_net_event){.what = "FAILED", .detail = err.msg});

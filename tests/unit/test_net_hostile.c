@@ -7,74 +7,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 
-/* ---- certificates ---- */
-
-static void test_net_hostile__certificates(void)
-{
-	world w = world_make(1, 1, 5000);
-	char dir[4096];
-	ul_err err = {0};
-	world_path(&w, dir, "foreign");
-	NEED_OK(ul_net_certs_make(dir, &(ul_net_certs){.hosts = "localhost", .clients = 1, .days = 30}, &err), err);
-	pid_t server = start(&w);
-	ask work = {.method = "POST", .path = "/v1/work", .who = NULL};
-	expect(&w, work, 403, "not known");
-	CHECK_EQ_INT(world_said(&w, "server", "it shows no certificate"), 1);
-	work.who = "foreign/client-1";
-	expect(&w, work, 403, "not known");
-	CHECK_EQ_INT(world_said(&w, "server", "another authority"), 1);
-	work.who = "certs/server"; /* good, but for a server */
-	expect(&w, work, 403, "not known");
-	CHECK_EQ_INT(world_said(&w, "server", "not one of a client"), 1);
-	CHECK_EQ_INT(world_said(&w, "server", "|leased|"), 0);
-	finish(&w, server);
-}
-
-/* An authority whose certificates have all expired: neither side trusts the other. */
-static void test_net_hostile__expired(void)
-{
-	world w = world_make(1, 1, 5000);
-	char dir[4096], good[4096], bad[4096];
-	ul_err err = {0};
-	world_path(&w, dir, "certs");
-	NEED_OK(ul_remove_tree(dir, &err) && ul_net_certs_make(dir, &(ul_net_certs){.hosts = "127.0.0.1", .clients = 1}, &err), err);
-	pid_t server = start(&w), client = world_join(&w, "client-1");
-	CHECK_EQ_INT(world_reap(client, 30), 1);
-	CHECK(world_said(&w, "client-1", "cannot be trusted") == 1);
-	/* A client that does not look at the server's is refused by the server. */
-	ask a = {.who = CLIENT, .method = "POST", .path = "/v1/work"};
-	CURL *c = curl_easy_init();
-	char url[64];
-	snprintf(url, sizeof url, "https://127.0.0.1:%d/v1/work", w.port);
-	world_path(&w, good, "certs/client-1/cert.pem");
-	world_path(&w, bad, "certs/client-1/key.pem");
-	curl_easy_setopt(c, CURLOPT_URL, url);
-	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
-	curl_easy_setopt(c, CURLOPT_SSLCERT, good);
-	curl_easy_setopt(c, CURLOPT_SSLKEY, bad);
-	curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, &a.text);
-	curl_easy_perform(c);
-	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &a.status);
-	curl_easy_cleanup(c);
-	ul_buf_release(&a.text);
-	CHECK_EQ_INT(a.status, 403);
-	CHECK_EQ_INT(world_said(&w, "server", "has expired"), 1);
-	stop(server);
-}
-
-static void test_net_hostile__list_of_those_allowed(void)
-{
-	world w = world_make(1, 1, 5000);
-	test_file("allowed", "00112233\n");
-	w.server.allow = test_path("allowed");
-	pid_t server = start(&w);
-	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/work"}, 403, "not known");
-	CHECK_EQ_INT(world_said(&w, "server", "not in the list of those allowed"), 1);
-	stop(server);
-}
-
 /* ---- requests ---- */
 
 static void test_net_hostile__requests(void)
@@ -101,6 +33,8 @@ static void test_net_hostile__requests(void)
 	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/listing", .body = b.data, .bytes = b.len}, 422, "which is the limit");
 	ul_buf_release(&b);
 	ul_free(big);
+	CHECK_EQ_INT(world_said(&w, "server", "|refused|client-1|1|0|a listing of 20971520 bytes; "), 1);
+	CHECK_EQ_INT(world_said(&w, "server", "|refused|client-1|0|-1|a body of 1000 bytes where none belongs"), 1);
 	finish(&w, server);
 }
 
@@ -137,6 +71,9 @@ static void test_net_hostile__updates(void)
 	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/listing", .body = text.data, .bytes = text.len}, 409, "was returned already");
 	expect(&w, (ask){.who = CLIENT, .method = "PUT", .path = "/v1/round/1/copy/0/file/2", .body = (char *)bytes, .bytes = w.bytes, .header = whole}, 409, "was returned already");
 	CHECK_EQ_INT(world_said(&w, "server", "|accepted|"), 1);
+	CHECK_EQ_INT(world_said(&w, "server", "|refused|client-1|1|0|chunk 0 of \"weights.bin\" does not have the SHA-256 that was announced"), 1);
+	CHECK_EQ_INT(world_said(&w, "server", "|refused|client-1|1|0|a body of 4000 bytes, where 5000 were announced"), 1);
+	CHECK_EQ_INT(world_said(&w, "server", "|refused|client-1|1|0|copy 0 was returned already"), 2);
 	ul_free(bytes);
 	ul_buf_release(&text);
 	finish(&w, server);
@@ -200,6 +137,7 @@ static void test_net_hostile__replayed(void)
 	expect(&w, body, 409, "round 1 is not open any more");
 	expect(&w, done, 409, "round 1 is not open any more");
 	expect(&w, again, 403, "not this client's yet"); /* nor under another round's name before it was given */
+	CHECK_EQ_INT(world_said(&w, "server", "|refused|client-1|1|0|round 1 is not open any more: what belongs to it is neither given nor taken") >= 3, true);
 	ul_free(bytes);
 	ul_buf_release(&text);
 	finish(&w, server);
@@ -223,6 +161,8 @@ static void test_net_hostile__quota(void)
 	CHECK_EQ_INT(a.status, 429);
 	CHECK_HAS(a.text.data, "the quota of round 1 is used up");
 	ul_buf_release(&a.text);
+	CHECK_EQ_INT(world_said(&w, "server", "|refused|client-1|1|0|the quota of round 1 is used up: "), 1);
+	CHECK_EQ_INT(world_said(&w, "server", " bytes have moved, and this asks for 3145728 more (--quota 1)"), 1);
 	stop(server);
 }
 

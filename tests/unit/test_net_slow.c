@@ -123,3 +123,24 @@ static void test_net_slow__bodies(void)
 	CHECK_MSG(after - before < 16 << 10, "the server grew from %ld to %ld KiB", before, after);
 	finish(&w, server);
 }
+
+/* A line that breaks again and again: of a range that broke off only what the system took to send is charged, and the client gets its copy all the same. */
+static void test_net_slow__breaks_cost_what_moved(void)
+{
+	enum { BREAKS = 8 };
+	world w = world_make(1, 1, 15 * UL_NET_CHUNK);
+	static const char get[] = "GET /v1/round/1/copy/0/file/2 HTTP/1.1\r\nHost: a\r\nRange: bytes=0-15728639\r\n\r\n";
+	w.server.quota = 2; /* six times its copy and three MiB: not eight whole ranges */
+	pid_t server = start(&w);
+	expect(&w, (ask){.who = CLIENT, .method = "POST", .path = "/v1/work"}, 200, "\"leased\"");
+	for (int i = 0; i < BREAKS; i++) {
+		char c;
+		line l = dial_in(&w);
+		setsockopt(l.fd, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int));
+		CHECK(gnutls_record_send(l.s, get, sizeof get - 1) > 0 && gnutls_record_recv(l.s, &c, 1) == 1);
+		CHECK_EQ_INT(c, 'H');
+		hang_up(&l);
+	}
+	finish(&w, server);
+	CHECK_EQ_INT(world_said(&w, "server", "quota"), 0);
+}
