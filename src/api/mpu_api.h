@@ -42,6 +42,8 @@ double ul_mpu_processor(void); /* seconds of processor time of this program so f
 bool ul_mpu_unlearn(void *job, ul_model *copy, int k, ul_err *err); /* a ul_mpu_client_fn */
 /* Are these the settings of a run that m can have? *sgd: does it use SGD? */
 bool ul_mpu_job_check(const ul_mpu_job *j, ul_model *m, bool *sgd, ul_err *err);
+/* Says so when the method does not do under transforms that turn the residual stream what it does without them. */
+void ul_mpu_job_note(const ul_mpu_job *j, bool residual_turns);
 
 /* mpu_update.c: unlearns the copies of the round in `published` and writes the update folder. Stopped or killed, the same call goes on
  * with the first copy that is not done. */

@@ -84,6 +84,15 @@ bool ul_mpu_job_check(const ul_mpu_job *j, ul_model *m, bool *sgd, ul_err *err)
 	return r != NULL;
 }
 
+void ul_mpu_job_note(const ul_mpu_job *j, bool residual_turns)
+{
+	const ul_method *m = ul_method_find(j->method, NULL);
+	if (m && residual_turns && m->needs & UL_FIXED_DIRECTION)
+		warn(j->progress, "warning: %s drives the residual stream to a direction of its own, which is another one in the coordinates of each copy: even without noise this is not what it does without copies. "
+		                  "Copies published with --reparam paper or none keep it",
+		        j->method);
+}
+
 double ul_mpu_processor(void)
 {
 	struct timespec t;

@@ -165,6 +165,8 @@ static bool with_copies(ul_mpu_sim *s, outcome *o, outcome *plain, ul_mpu_how *h
 		ok = (m.base = base = ul_model_open(s->server->base, NULL, err)) != NULL;
 	m.how = *how = ul_mpu_how_of(s->server, sgd);
 	m.round = 1;
+	if (ok)
+		ul_mpu_job_note(&s->job, how->reparam == UL_REPARAM_FULL);
 	ok = ok && draw_key(s->server->noise_key, &m.key, err) && ul_mpu_check(&m, err) && ul_mpu_begin(&m, err) &&
 	     (o->rounding = ul_mpu_precision_json(&m, s->progress, err)) != NULL && rounds(s, &m, o, &s->job, err);
 	ul_mpu_release(&m);

@@ -203,6 +203,17 @@ static bool finish_folder(client *cl, ul_err *err)
 
 /* ---- the whole of it ---- */
 
+/* The manifest names what is published as it is: the embedding is not among it when the residual stream turns. */
+static bool residual_turns(const client *cl, const ul_model *m)
+{
+	size_t i;
+	json_t *name;
+	bool turns = strcmp(ul_json_str(cl->round, "transforms"), "none") != 0;
+	json_array_foreach(json_object_get(cl->round, "plain"), i, name)
+	        turns &= strcmp(json_string_value(name), m->embed->name) != 0;
+	return turns;
+}
+
 static bool acceptable(client *cl, ul_err *err)
 {
 	char from[64];
@@ -217,6 +228,8 @@ static bool acceptable(client *cl, ul_err *err)
 			return false;
 		ul_model *m = path ? ul_model_open(path, NULL, err) : NULL;
 		bool ok = m && ul_mpu_job_check(cl->job, m, &sgd, err);
+		if (ok)
+			ul_mpu_job_note(cl->job, residual_turns(cl, m));
 		ul_model_free(m);
 		if (ok && !sgd && !cl->c->inexact && !strcmp(moves, "any")) {
 			ul_fail(err, "these copies were rotated, and AdamW does not do the same under a rotation");

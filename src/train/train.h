@@ -130,6 +130,7 @@ enum {
 	UL_ALL_TOKENS = 32, /* every token of a row is predicted, not only the labelled ones */
 	UL_NEEDS_SPANS = 64, /* rows must say where the personal data are */
 	UL_ALT_ALIGNED = 256, /* of forget rows and their alternatives only tokens that stand in both are labelled */
+	UL_FIXED_DIRECTION = 512, /* draws a direction in the coordinates of the residual stream: another one after they are turned */
 	UL_NEEDS_REF_PASS = 128, /* hidden states of the reference during the run: full training keeps a frozen copy */
 };
 
