@@ -32,6 +32,20 @@ wait_for() { # file pattern seconds
 	fail "$2 does not come in $1: $(tail -n 5 "$1")"
 }
 
+# numbers FILE: how often three weights in a row, before or after the rounds, stand in it
+numbers() {
+	python3 - "$1" "$TMP/start/model/model.safetensors" "$TMP/final/model.safetensors" <<'P'
+import struct, sys
+pieces = set()
+for path in sys.argv[2:]:
+    b = open(path, "rb").read()
+    n = 8 + struct.unpack("<Q", b[:8])[0]
+    pieces |= {b[i:i + 12] for i in range(n, len(b) - 11, 4) if b[i:i + 4] != b[i + 4:i + 8]}
+said = open(sys.argv[1], "rb").read()
+print(sum(said[i:i + 12] in pieces for i in range(len(said) - 11)))
+P
+}
+
 test_mpu_net__arrives_where_folders_do() {
 	world 2
 	by_folders 2
@@ -47,9 +61,11 @@ test_mpu_net__arrives_where_folders_do() {
 	same "$(stat -c %a "$TMP/client/identity.key")" 600
 	# Neither a word of the rows nor a number of the weights stands in what the server remembers.
 	strings -n 6 "$TMP/secret/net/state.db" >"$TMP/words"
-	"$U" source "$TMP/start" --source file --file "$TMP/world/forget.jsonl" -o "$TMP/rows" -q 2>/dev/null || cp "$TMP/world/forget.jsonl" "$TMP/rows"
 	while read -r name; do ! grep -qF "$name" "$TMP/words" || fail "the audit trail knows $name"; done <"$TMP/world/subjects.txt"
 	grep -q accepted "$TMP/words" || fail "the audit trail cannot be read: this test would find nothing"
+	same "$(numbers "$TMP/secret/net/state.db")" 0
+	{ cat "$TMP/secret/net/state.db"; head -c 40000 "$TMP/final/model.safetensors" | tail -c 20; } >"$TMP/planted"
+	[ "$(numbers "$TMP/planted")" -gt 0 ] || fail "planted weights are not found"
 }
 
 # starts serve with what is given, and waits until it listens; its output is in $TMP/log
@@ -216,11 +232,12 @@ test_mpu_net__revoked() {
 	same "$(grep -c 'Serial Number:' "$TMP/crl")" 2
 }
 
-# kill -9 of one side after the other, at random moments; MPU_SEED repeats a run, LONG=2 kills 50 times each (TEST_SECONDS=900).
+# kill -9 of one side after the other, at random moments, until each has died often enough: it counts who was ended by the signal, not who
+# had ended before. MPU_SEED repeats a run; LONG=2 kills each side 50 times (TEST_SECONDS=1500).
 test_mpu_net__killed_at_random_moments() {
 	seed=${MPU_SEED:-$(date +%s)}
-	times=$([ "${LONG:-0}" = 2 ] && echo 100 || echo 6)
-	rounds=$([ "${LONG:-0}" = 2 ] && echo 12 || echo 2)
+	times=$([ "${LONG:-0}" = 2 ] && echo 50 || echo 3)
+	rounds=$([ "${LONG:-0}" = 2 ] && echo 60 || echo 3)
 	world "$rounds"
 	by_folders "$rounds"
 	certs=$TMP/certs
@@ -232,23 +249,32 @@ test_mpu_net__killed_at_random_moments() {
 	listen=127.0.0.1:$(port "$TMP/log")
 	join
 	echo "seed $seed"
-	died=0
-	for i in $(seq "$times"); do
-		sleep "$(awk -v s="$seed" -v i="$i" 'BEGIN { srand(s + i * 7919); rand(); printf "%.3f", rand() * 1.5 }')"
+	killed_server=0 killed_client=0 i=0 begun=$(date +%s)
+	while [ ! -e "$TMP/final" ] && { [ $killed_server -lt "$times" ] || [ $killed_client -lt "$times" ]; }; do
+		i=$((i + 1))
+		sleep "$(awk -v s="$seed" -v i="$i" 'BEGIN { srand(s + i * 7919); rand(); printf "%.3f", rand() * 1.2 }')"
+		rc=0
 		if [ $((i % 2)) = 0 ]; then
-			kill -9 $server 2>/dev/null && died=$((died + 1))
-			wait $server 2>/dev/null || true
+			kill -9 $server 2>/dev/null || true
+			wait $server 2>/dev/null || rc=$?
+			[ $rc != 137 ] || killed_server=$((killed_server + 1))
+			[ $rc = 137 ] || [ $rc = 0 ] || fail "seed $seed: serve ended with $rc: $(tail -n 3 "$TMP/server.err")"
 			[ -e "$TMP/final" ] || serve
 		else
-			kill -9 $client 2>/dev/null && died=$((died + 1))
-			wait $client 2>/dev/null || true
+			kill -9 $client 2>/dev/null || true
+			wait $client 2>/dev/null || rc=$?
+			[ $rc != 137 ] || killed_client=$((killed_client + 1))
+			[ $rc = 137 ] || [ $rc = 0 ] || fail "seed $seed: join ended with $rc: $(tail -n 3 "$TMP/client.err")"
+			[ $rc != 0 ] || break # it was told that all is over
 			[ -e "$TMP/final" ] || join
 		fi
 	done
 	wait $client || [ -e "$TMP/final" ] || fail "seed $seed: join: $(tail -n 3 "$TMP/client.err")"
 	wait $server || [ -e "$TMP/final" ] || fail "seed $seed: serve: $(tail -n 3 "$TMP/server.err")"
-	echo "$died of $times were killed while they worked"
-	[ $died -gt 0 ] || fail "nothing was killed"
+	echo "the server was killed $killed_server times and the client $killed_client times, in $(($(date +%s) - begun)) seconds, $rounds rounds"
+	[ -z "${KILLS:-}" ] || echo "seed $seed: the server was killed $killed_server times and the client $killed_client times, in $(($(date +%s) - begun)) seconds, $rounds rounds" >"$KILLS"
+	[ $killed_server -gt 0 ] && [ $killed_client -gt 0 ] || fail "seed $seed: one side was never killed"
+	[ "${LONG:-0}" != 2 ] || { [ $killed_server -ge 50 ] && [ $killed_client -ge 50 ]; } || fail "seed $seed: all was over before each side had died 50 times"
 	same "seed $seed: $(sha "$TMP/final/model.safetensors")" "seed $seed: $(sha "$TMP/want/model.safetensors")"
 }
 
@@ -299,7 +325,7 @@ C
 heard() {
 	python3 - "$1" "$TMP" <<'P'
 import json, pathlib, struct, sys
-said = [f.read_bytes() for f in pathlib.Path(sys.argv[1]).iterdir()]
+said = [f.read_bytes() for f in pathlib.Path(sys.argv[1]).rglob("*") if f.is_file()]
 tmp = pathlib.Path(sys.argv[2])
 rows = set()
 for line in open(tmp / "world/forget.jsonl"):
@@ -346,6 +372,30 @@ test_mpu_net__nothing_forbidden_before_tls() {
 	head -c 3000 "$TMP/line/full"/*.i >"$TMP/line/full/planted"
 	head -n 1 "$TMP/world/forget.jsonl" >>"$TMP/line/full/planted"
 	same "$(heard "$TMP/line/full")" rows
+}
+
+# The same on the disks of both sides, in the middle of a round: a server that gives each client one copy waits for a second client.
+test_mpu_net__nothing_forbidden_on_the_disks() {
+	world 1
+	"$U" tokenize "$TMP/start" --data "$TMP/world/forget.jsonl" >"$TMP/ids"
+	serve --per-client 1
+	join &
+	client=$!
+	wait_for "$TMP/log" '"accepted"' 60
+	wait_for "$TMP/client.log" '"accepted"' 60
+	kill $client $server
+	wait $client || true
+	wait $server || true
+	for f in "$TMP/client/round-1/copy-0" "$TMP/client/round-1/update-0" "$TMP/secret/net/round-1/published/copy-1" "$TMP/secret/net/round-1/update-0" "$TMP/secret/net/state.db"; do
+		[ -e "$f" ] || fail "there is no $f: this test would look at nothing"
+	done
+	same "$(heard "$TMP/secret/net")" ""
+	same "$(heard "$TMP/client")" ""
+	! grep -qa "$(cat "$TMP/secret/noise.key")" -r "$TMP/client" || fail "the client has the noise key"
+	head -n 1 "$TMP/world/forget.jsonl" >"$TMP/secret/net/round-1/planted"
+	same "$(heard "$TMP/secret/net")" rows
+	cp "$TMP/start/model/model.safetensors" "$TMP/client/round-1/planted"
+	has "$(heard "$TMP/client" | tr '\n' ' ')" "model.layers.0.mlp.up_proj.weight "
 }
 
 # Made by `mpu certs` and refused: those of another authority, and those that have expired; the log says why in one line.

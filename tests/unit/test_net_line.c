@@ -127,3 +127,65 @@ static void test_net_line__loss_and_delay(void)
 	CHECK(carry_all(a, b, server, client, is_long ? 500 : 100));
 	world_check_theta(&w);
 }
+
+/* ---- the real program ---- */
+
+/* `unlearn mpu` with what is given, its output in the world's folder; a process in this one's network namespace. */
+static pid_t program(const world *w, const char *log, const char *const *arg)
+{
+	pid_t pid = fork();
+	if (pid)
+		return pid;
+	char path[4096];
+	world_path(w, path, "%s", log);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	execv(getenv("UNLEARN"), (char *const *)(uintptr_t)arg);
+	_exit(127);
+}
+
+static bool make_model(const world *w)
+{
+	char command[16384];
+	snprintf(command, sizeof command, "set -e; cd '%.2000s'; U='%.2000s'; \"$U\" synth --tiny -o world -q; head -n 24 world/full.jsonl >rows.jsonl;"
+	                                  "\"$U\" train --init llama-tiny --train-tokenizer 400 --data rows.jsonl --steps 2 --batch 4 -o start -q;"
+	                                  "\"$U\" mpu publish start --secret secret --copies 2 --noise 0.1 -o published -q; cp -r secret other;"
+	                                  "\"$U\" mpu client published --method graddiff --forget world/forget.jsonl --retain world/retain.jsonl --steps 2 --batch 4 --lora r=2,alpha=4 -q -o update;"
+	                                  "\"$U\" mpu collect other update -o want -q",
+	        w->dir, getenv("UNLEARN"));
+	return system(command) == 0;
+}
+
+/* A model of a few MB, two copies, one round: the weights arrive where folders do. Updates are adapters, or the line would be all there is. */
+static void test_net_line__real_program(void)
+{
+	world w = world_make(1, 2, 1);
+	char secret[4096], certs[4096], final[4096], client_certs[4096], forget[4096], retain[4096], work[4096], want[4096], got[65], right[65];
+	ul_err err = {0};
+	if (!getenv("UNLEARN"))
+		SKIP("UNLEARN does not name the program");
+	setenv("OMP_NUM_THREADS", "1", 1);
+	NEED(make_model(&w));
+	world_path(&w, secret, "secret");
+	world_path(&w, certs, "certs/server");
+	world_path(&w, client_certs, "certs/client-1");
+	world_path(&w, final, "final");
+	world_path(&w, forget, "world/forget.jsonl");
+	world_path(&w, retain, "world/retain.jsonl");
+	world_path(&w, work, "work");
+	int a = new_end("10.213.7.1"), b;
+	if (a < 0)
+		SKIP("network namespaces and TUN devices need privileges");
+	pid_t server = program(&w, "server.log", (const char *const[]){"unlearn", "mpu", "serve", secret, "--certs", certs, "--listen", "10.213.7.1:8443", "-o", final, NULL});
+	if ((b = new_end("10.213.7.2")) < 0) {
+		kill(server, SIGKILL);
+		SKIP("network namespaces and TUN devices need privileges");
+	}
+	pid_t client = program(&w, "client.log", (const char *const[]){"unlearn", "mpu", "join", "https://10.213.7.1:8443", "--certs", client_certs, "--method", "graddiff", "--forget", forget, "--retain", retain, "--steps", "2", "--batch", "4", "--lora", "r=2,alpha=4", "-o", work, NULL});
+	CHECK(carry_all(a, b, server, client, 280));
+	world_path(&w, final, "final/model.safetensors");
+	world_path(&w, want, "want/model.safetensors");
+	NEED_OK(ul_sha256_file(final, got, &err) && ul_sha256_file(want, right, &err), err);
+	CHECK_STR(got, right);
+}
