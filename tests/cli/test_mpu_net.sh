@@ -212,6 +212,36 @@ test_mpu_net__says_what_is_published_and_what_noise_guarantees() {
 	has "$(cat "$TMP/server.err")" "the others are published as they are"
 }
 
+# At its fullest `mpu serve` takes little more memory than a copy: publishing, sending, receiving, judging and collecting two of them. What
+# the program takes besides is what it takes for a model of 3 MB.
+test_mpu_net__memory_of_the_server() {
+	! nm "$U" 2>/dev/null | grep -q __asan_init || skip "a sanitizer keeps what is freed"
+	world 1
+	method="--method ga --forget $TMP/world/forget.jsonl --steps 1 --batch 1 -q"
+	peak() { # KiB
+		serve
+		join || fail "join: $(cat "$TMP/client.log" "$TMP/client.err")"
+		wait_for "$TMP/log" '"applied"' 60
+		sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$server/status" >"$TMP/peak"
+		wait $server || fail "serve: $(cat "$TMP/server.err")"
+	}
+	peak
+	small=$(cat "$TMP/peak")
+	rm -rf "$TMP/secret" "$TMP/pub" "$TMP/final" "$TMP/client"
+	cat >"$TMP/config.json" <<'J'
+{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "num_hidden_layers": 20, "hidden_size": 384, "num_attention_heads": 6, "num_key_value_heads": 3,
+ "intermediate_size": 1024, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000, "vocab_size": 2000, "tie_word_embeddings": true}
+J
+	"$U" train --init "$TMP/config.json" --train-tokenizer 400 --data "$TMP/rows.jsonl" --steps 1 --batch 1 -o "$TMP/large" -q
+	"$U" mpu publish "$TMP/large" --secret "$TMP/secret" --copies 2 --noise 0.1 -o "$TMP/pub" -q
+	copy=$(($(wc -c <"$TMP/large/model/model.safetensors") / 1024))
+	peak
+	large=$(cat "$TMP/peak")
+	[ "$small" -gt 1000 ] && [ "$large" -gt "$small" ] || fail "the peak cannot be read: $small, $large"
+	echo "$large KiB with copies of $copy KiB, $small KiB with small ones"
+	[ $(((large - small) * 10)) -lt $((copy * 13)) ] || fail "$large KiB with copies of $copy KiB, $small KiB with small ones"
+}
+
 # A certificate that `mpu certs --revoke` has revoked is shut out, also while the server runs.
 test_mpu_net__revoked() {
 	world 1
