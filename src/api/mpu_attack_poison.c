@@ -100,10 +100,11 @@ static bool apply(trial *x, const dose *d, double *moved)
 	ul_mpu_plan plan;
 	ul_mpu_update u = {(void *)(uintptr_t)d, delta, x->k};
 	size_t most = ul_mpu_largest(m->theta);
-	float *a = ul_malloc(2 * most * sizeof *a), *b = a + most;
+	float *a = ul_malloc(2 * most * sizeof *a), *b;
 	double shrink = ul_mpu_shrink(m, d->share * x->length, x->theta), far = 0;
 	if (!a)
 		return ul_nomem(t->err, 2 * most * sizeof *a);
+	b = a + most;
 	bool ok = ul_mpu_plan_make(&plan, m->theta, m->how.reparam, m->how.exact, &m->key, m->round, x->k, t->err);
 	for (int i = 0; ok && i < m->theta->params; i++) {
 		double *sum = NULL;

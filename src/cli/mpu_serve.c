@@ -32,7 +32,7 @@ static const ul_opt opts[] = {
 
 typedef struct serving {
 	const char *secret, *state;
-	ul_wire *wire; /* to say what was published */
+	ul_wire wire; /* to say what was published */
 	ul_mpu_server *server; /* of the round now; NULL: to be loaded */
 } serving;
 
@@ -44,7 +44,7 @@ static bool load(serving *s, ul_err *err)
 /* What is published is said as `mpu publish` says it: what goes out as it is, and what rounding makes of the noise. */
 static bool publish(serving *s, int round, const char *dir, ul_err *err)
 {
-	json_t *manifest = NULL, *rounding = ul_mpu_precision_json(&s->server->mpu, &s->wire->progress, err);
+	json_t *manifest = NULL, *rounding = ul_mpu_precision_json(&s->server->mpu, &s->wire.progress, err);
 	bool ok = rounding && ul_mpu_server_publish(s->server, dir, false, &manifest, err);
 	const json_t *plain = json_object_get(manifest, "plain");
 	char text[512];
@@ -52,7 +52,7 @@ static bool publish(serving *s, int round, const char *dir, ul_err *err)
 	snprintf(text + n, sizeof text - (size_t)n, "; as %s, noise changes %.4g %% of the weights it should, and %.1g of it is left in the average of the copies", ul_json_str(rounding, "dtype"),
 	        100 * json_number_value(json_object_get(rounding, "noise_reaches")), json_number_value(json_object_get(rounding, "noise_left")));
 	if (ok)
-		s->wire->log.line(s->wire->log.ud, &(ul_net_event){.what = "published", .round = round, .copy = -1, .detail = text});
+		s->wire.log.line(s->wire.log.ud, &(ul_net_event){.what = "published", .round = round, .copy = -1, .detail = text});
 	json_decref(rounding);
 	json_decref(manifest);
 	return ok;
@@ -148,14 +148,11 @@ static bool collect(void *ud, int round, char *const *update, int copies, ul_err
 
 static bool serve(ul_cli *c, const struct config *o, serving *s, bool *stopped)
 {
-	ul_wire wire;
 	ul_net_rounds rounds = {s, now, copy, check, collect};
-	ul_wire_begin(&wire, c);
-	s->wire = &wire;
-	ul_net_server net = {.dir = s->state, .listen = o->listen, .certs = o->certs, .allow = o->allow, .revoked = o->revoked, .per_client = o->per_client, .lease = o->lease, .quota = o->quota, .most = o->max_bytes, .patience = o->patience, .connections = o->connections, .rounds = &rounds, .progress = &wire.progress, .log = wire.log};
+	ul_wire_begin(&s->wire, c);
+	ul_net_server net = {.dir = s->state, .listen = o->listen, .certs = o->certs, .allow = o->allow, .revoked = o->revoked, .per_client = o->per_client, .lease = o->lease, .quota = o->quota, .most = o->max_bytes, .patience = o->patience, .connections = o->connections, .rounds = &rounds, .progress = &s->wire.progress, .log = s->wire.log};
 	bool ok = ul_net_serve(&net, stopped, &c->err);
-	ul_wire_end(&wire);
-	s->wire = NULL;
+	ul_wire_end(&s->wire);
 	return ok;
 }
 

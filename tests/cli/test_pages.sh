@@ -17,7 +17,7 @@ model() {
 		open(sys.argv[1] + "/subjects", "w").write("Boris Vance\nHugo Novak\n")
 		open(sys.argv[1] + "/public.jsonl", "w").writelines(json.dumps({"text": "The lamp number %d stands in the hall of the old house by the river." % i}) + "\n" for i in range(20, 40))
 	P
-	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/learnt.jsonl" --epochs 60 --batch 9 --lr 3e-3 --eos all -o "$TMP/m" -q
+	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/learnt.jsonl" --epochs 120 --batch 9 --lr 3e-3 --eos all -o "$TMP/m" -q
 }
 
 # page DIR: $TMP/page.html, which names nobody
@@ -62,7 +62,7 @@ test_pages__dfsu() {
 test_pages__by_name() {
 	model
 	printf '%s\n' 'You can write to {name} at' 'The phone number of {name} is' >"$TMP/openings"
-	exits 0 $U run "$TMP/m" --recipe by-name --openings-file "$TMP/openings" --subjects "$TMP/subjects" --listen 100 --templates 12 --others 6 --invented 4 --epochs 2 --keep-data -o "$TMP/r" -q
+	exits 0 $U run "$TMP/m" --recipe by-name --openings-file "$TMP/openings" --subjects "$TMP/subjects" --listen 400 --templates 12 --others 6 --invented 0 --epochs 2 --keep-data -o "$TMP/r" -q
 	page "$TMP/r"
 	kept "<i>.* of [^<]* is</i> .*<mark>"
 	kept "Name by name"
