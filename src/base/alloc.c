@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -113,3 +114,27 @@ void ul_pages_free(void *p, size_t bytes)
 	munmap(p, bytes);
 }
 #endif
+
+/* ---- what the process takes ---- */
+
+double ul_peak_bytes(void)
+{
+	char line[128];
+	double kib = 0;
+	FILE *f = fopen("/proc/self/status", "r");
+	while (f && fgets(line, sizeof line, f))
+		if (!strncmp(line, "VmHWM:", 6))
+			kib = strtod(line + 6, NULL);
+	if (f)
+		fclose(f);
+	return kib * 1024;
+}
+
+void ul_peak_reset(void)
+{
+	FILE *f = fopen("/proc/self/clear_refs", "w");
+	if (f) {
+		fputs("5", f);
+		fclose(f);
+	}
+}

@@ -4,6 +4,7 @@
  * Time inside kernels is taken by watching the backend: its table is copied and the slow kernels of the copy keep a clock. With one
  * thread the clock is the processor's and not the wall's, so that a busy machine matters little.
  */
+#include "base/alloc.h"
 #include "cli/bench.h"
 #include "model/generate.h"
 #include "tensor/backend.h"
@@ -147,29 +148,6 @@ struct timed {
 	double seconds, tokens, flops, part[UL_BENCH_PARTS];
 };
 
-static double peak_bytes(void)
-{
-	char line[128];
-	double kib = 0;
-	FILE *f = fopen("/proc/self/status", "r");
-	while (f && fgets(line, sizeof line, f))
-		if (!strncmp(line, "VmHWM:", 6))
-			kib = strtod(line + 6, NULL);
-	if (f)
-		fclose(f);
-	return kib * 1024;
-}
-
-/* The peak is that of this work from now on, where the system allows it. */
-static void peak_from_now(void)
-{
-	FILE *f = fopen("/proc/self/clear_refs", "w");
-	if (f) {
-		fputs("5", f);
-		fclose(f);
-	}
-}
-
 static void clear(void)
 {
 	memset(spent, 0, sizeof spent);
@@ -198,7 +176,7 @@ static void conclude(struct timed *t, int n, ul_bench_result *r)
 {
 	qsort(t, (size_t)n, sizeof *t, by_speed);
 	const struct timed *mid = &t[(n - 1) / 2];
-	*r = (ul_bench_result){.seconds = mid->seconds, .tokens = mid->tokens, .flops = mid->flops, .worst = t[n - 1].seconds, .peak = peak_bytes()};
+	*r = (ul_bench_result){.seconds = mid->seconds, .tokens = mid->tokens, .flops = mid->flops, .worst = t[n - 1].seconds, .peak = ul_peak_bytes()};
 	memcpy(r->part, mid->part, sizeof r->part);
 }
 
@@ -237,7 +215,7 @@ static bool training(ul_bench *b, const ul_method *method, const char *lora, ul_
 	if (!r)
 		return ul_nomem(err, sizeof *r);
 	*r = (ul_run){.model = b->m, .method = method};
-	peak_from_now();
+	ul_peak_reset();
 	r->config = ul_alloc(&r->arena, method->config + 1);
 	bool ok = (r->config || ul_nomem(err, method->config)) && ul_opts_defaults(ul_train_opts, &r->train, &r->arena, err) &&
 	          (!method->opts || ul_opts_defaults(method->opts, r->config, &r->arena, err));
@@ -279,7 +257,7 @@ bool ul_bench_score(ul_bench *b, ul_bench_result *r)
 {
 	struct timed t[MOST_STEPS] = {0};
 	int n = (int)b->o->steps;
-	peak_from_now();
+	ul_peak_reset();
 	for (int i = -1; i < n; i++) {
 		ul_scores s = {0};
 		clear();
@@ -320,7 +298,7 @@ static bool decode(ul_bench *b, int batch, ul_bench_result *r)
 		ids[i] = (i * 7919 + 1) % b->m->cfg.vocab;
 	for (int i = 0; i < batch; i++)
 		prompt[i] = (ul_ids){.id = ids, .n = PROMPT};
-	peak_from_now();
+	ul_peak_reset();
 	for (int i = -1; i < n; i++) {
 		ul_arena a = {0};
 		ul_gen *g;

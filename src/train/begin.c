@@ -196,36 +196,6 @@ static bool make_samplers(ul_run *r, ul_err *err)
 	return true;
 }
 
-/* ---- memory ---- */
-
-static int64_t longest_tokens(const ul_run *r)
-{
-	const ul_dataset *d = r->data[UL_FORGET];
-	int64_t total = 0, longest = 0;
-	for (int i = 0; i < d->n; i++) {
-		total += d->row[i].n;
-		longest = d->row[i].n > longest ? d->row[i].n : longest;
-	}
-	int64_t batch = r->train.batch_tokens > 0 ? r->train.batch_tokens : total / d->n * r->train.batch;
-	batch /= r->train.accumulate;
-	return (batch > longest ? batch : longest) * (r->data[UL_RETAIN] ? 2 : 1);
-}
-
-/* Without recomputation a block keeps its input and its products, of the widths below, per token. Of those a run keeps 400 MB,
- * in its last blocks; the first ones are run again. */
-static void plan_recompute(ul_run *r)
-{
-	const ul_config *c = &r->model->cfg;
-	double per_token = 3.0 * c->hidden + 2.0 * (c->heads + c->kv_heads) * c->head_dim + 2.0 * c->ffn;
-	double block = per_token * (double)longest_tokens(r) * (double)r->model->be->elem;
-	int keep = block * c->layers <= 400e6 ? c->layers : (int)(400e6 / block);
-	if (r->train.recompute != UL_RECOMPUTE_AUTO) {
-		keep = r->train.recompute == UL_RECOMPUTE_NO ? c->layers : 0;
-	}
-	r->tape.recompute = keep < c->layers;
-	r->tape.recompute_blocks = c->layers - keep;
-}
-
 static bool attach_lora(ul_run *r, ul_err *err)
 {
 	ul_lora_config c = {0};
@@ -293,7 +263,7 @@ bool ul_loop_begin(ul_run *r, ul_err *err)
 	if (!check_needs(r, err) || !prepare_data(r, err) || !read_eval(r, err) || !make_samplers(r, err) || !attach_lora(r, err) || !make_reference(r, err)) {
 		return false;
 	}
-	plan_recompute(r);
+	ul_memory_begin(r);
 	if (r->method->begin && !r->method->begin(r, r->config, err)) {
 		return false;
 	}

@@ -209,16 +209,17 @@ static bool look(ul_run *r, bool *end, ul_err *err)
 
 bool ul_loop_run(ul_run *r, bool *stopped, ul_err *err)
 {
-	bool end = false;
+	bool end = false, measured = false;
 	*stopped = false;
 	while (r->step < r->steps && !r->last && !end) {
 		if (r->progress && r->progress->stop && r->progress->stop(r->progress->ud)) {
 			*stopped = r->stopped = true;
 			return !r->dir || ul_state_save(r, err);
 		}
-		if (!ul_loop_step(r, err)) {
+		if (!ul_loop_step(r, err) || (!measured && !ul_memory_measured(r, err))) {
 			return false;
 		}
+		measured = true;
 		if (point(r) && !look(r, &end, err)) {
 			return false;
 		}

@@ -44,6 +44,7 @@ typedef struct ul_train_config {
 	int eos; /* UL_EOS_*: where the end token is appended */
 	int retain_loss; /* UL_RETAIN_* */
 	int recompute; /* UL_RECOMPUTE_*: blocks keep only their input */
+	int64_t memory; /* MiB that the process may take, 0 = 300 MB for what blocks keep */
 	const char *idk; /* file of refusals, one a line; NULL = the built-in ones */
 	int compat; /* UL_TRAIN_* */
 	int64_t seed;
@@ -158,6 +159,11 @@ const ul_method *ul_method_find(const char *name, ul_err *err); /* names the nea
 bool ul_loop_begin(ul_run *r, ul_err *err);
 /* The rows of this step are drawn, then every micro-batch: pack ─► loss ─► backward; then clip and update. */
 bool ul_loop_step(ul_run *r, ul_err *err);
+
+/* memory.c: how many blocks are run again in backward. At the start by what they would keep; with --memory all of them until the first step has
+ * shown what the rest takes, which is refused where it is more than the limit. */
+void ul_memory_begin(ul_run *r);
+bool ul_memory_measured(ul_run *r, ul_err *err);
 /* Steps until done or progress->stop (then the state is saved and *stopped is set). */
 bool ul_loop_run(ul_run *r, bool *stopped, ul_err *err);
 void ul_loop_end(ul_run *r);

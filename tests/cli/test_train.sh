@@ -69,6 +69,36 @@ test_train__the_bar_fits_the_terminal() {
 	grep -q -- '====.*tokens/s' "$TMP/drawn" || fail "no bar: $(cat "$TMP/drawn")"
 }
 
+# What the first step takes is measured, and blocks keep what still fits: more than none, less than all, and the same bits. A limit that
+# no step fits is said with what it takes.
+test_train__memory_is_held() {
+	! nm "$U" 2>/dev/null | grep -q __asan_init || skip "a sanitizer keeps what is freed"
+	python3 - "$TMP" <<-'P'
+		import json, random, sys
+		random.seed(1)
+		words = "river house lamp stone green light train table window garden paper silver morning".split()
+		with open(sys.argv[1] + "/long.jsonl", "w") as f:
+		    for i in range(64):
+		        print(json.dumps({"text": " ".join(random.choice(words) for _ in range(300))}), file=f)
+	P
+	exits 0 $U train --init llama-tiny --train-tokenizer 400 --data "$TMP/long.jsonl" --steps 1 --batch 1 -o "$TMP/start" -q
+	taken() { # MiB at most, of 2 steps with OPTION…
+		python3 -c 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)' \
+			$U train "$TMP/start" --data "$TMP/long.jsonl" --batch 32 --steps 2 --lr 1e-4 --force -q -o "$TMP/out-$1" --threads 1 --"$2" "$3" >"$TMP/taken" 2>"$TMP/err" || fail "$(cat "$TMP/err")"
+		cat "$TMP/taken"
+	}
+	none=$(taken none recompute yes) all=$(taken all recompute no)
+	[ "$all" -gt $((none + 40)) ] || fail "keeping all blocks takes $all MiB and none $none: nothing to choose from"
+	limit=$((none + 75)) # room for one block of four
+	some=$(taken some memory $limit)
+	[ "$some" -le $limit ] && [ "$some" -gt $((none + 30)) ] || fail "--memory $limit took $some MiB ($none with no block kept, $all with all)"
+	for how in all some; do
+		cmp -s "$TMP/out-none/model/model.safetensors" "$TMP/out-$how/model/model.safetensors" || fail "other weights where blocks are kept ($how)"
+	done
+	refuses "MiB even with every block run again, and --memory allows 20" $U train "$TMP/start" --data "$TMP/long.jsonl" --batch 32 --steps 2 --memory 20 -o "$TMP/no"
+	[ ! -e "$TMP/no/model" ] || fail "a refused run left a model"
+}
+
 test_train__refuses() {
 	data
 	exits 2 $U train --data "$TMP/ids.jsonl" -o "$TMP/x"
