@@ -62,6 +62,14 @@ ul_turns *ul_turns_new(ul_arena *a, int n); /* the identity */
 int ul_turns_fused(const ul_model *m, int which, int i); /* row of a fused weight that holds row i of q, k or v (0, 1, 2) */
 ul_turns *ul_turns_fuse(ul_arena *a, const ul_mpu_layer *l, const ul_model *m); /* l->qkv from l->q, l->k, l->v */
 
+/* What a family bears: hidden units are permuted, heads within their groups and values under signs in every one. */
+typedef struct ul_mpu_bears {
+	bool planes; /* q and k have rotary planes to turn; otherwise all of their columns take a signed permutation */
+	bool angles; /* by any angle: not where one norm weight serves both columns of a plane (QK-norm), which bear quarter turns */
+	bool signs; /* of the residual stream: not where its mean is subtracted (LayerNorm), which bears a permutation */
+} ul_mpu_bears;
+ul_mpu_bears ul_mpu_borne(const ul_model *m);
+
 /* Draws the transform of (key, round, copy) for a model. Fails with a sentence when the family cannot bear what is asked. */
 bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, bool exact, const ul_mpu_key *key, int round, int copy, ul_err *err);
 void ul_mpu_plan_release(ul_mpu_plan *p);

@@ -3,15 +3,14 @@
  *
  * Every transform used here sends coordinate i to at most two source coordinates: permutations, sign flips, rotations in rotary
  * planes, and what is composed of them. One type (ul_turns) therefore serves all weights, fused or not, and its inverse on updates
- * is its transpose. What a family allows:
+ * is its transpose. Which family bears which: ul_mpu_borne, and the table of docs/mpu.md.
  *
- *   FFN hidden units     permutation                                        every family
+ *   FFN hidden units     permutation
  *   q, k of a KV group   a turn in each rotary plane (i, i + rot/2), shared by the key head and its query heads; columns that do
- *                        not rotate: signed permutation. Exact mode: quarter turns; under QK-norm nothing else is possible, and
- *                        free rotations are refused
+ *                        not rotate: signed permutation. Exact mode: quarter turns
  *   v, o of a KV group   signed permutation of the head's columns (`full`); in `paper` mode the q/k turns, as the published code does
  *   heads                KV groups permuted, query heads inside a group permuted (`full`)
- *   residual stream      signed permutation over embeddings, norms, readers, writers and head (`full`); LayerNorm families: permutation
+ *   residual stream      signed permutation over embeddings, norms, readers, writers and head (`full`)
  *
  * Departures from the published code: biases turn with their rows (without that the function changes on Qwen2 and Pythia), fused QKV
  * is handled, and draws come from the keyed generator.
@@ -241,13 +240,19 @@ static bool layer_attention(ul_mpu_plan *p, const draw *d, ul_mpu_layer *l)
 	return l->q && l->o && (p->mode == UL_REPARAM_PAPER || layer_heads(p, d, l));
 }
 
+ul_mpu_bears ul_mpu_borne(const ul_model *m)
+{
+	return (ul_mpu_bears){.planes = m->cfg.rot > 0, .angles = !m->cfg.qk_norm, .signs = !m->norm_b};
+}
+
 bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, bool exact, const ul_mpu_key *key, int round, int copy, ul_err *err)
 {
 	const ul_config *c = &m->cfg;
+	const ul_mpu_bears bears = ul_mpu_borne(m);
 	*p = (ul_mpu_plan){.mode = mode, .exact = exact, .model = m};
 	if (mode == UL_REPARAM_NONE)
 		return true;
-	if (c->qk_norm && !exact) {
+	if (!bears.angles && !exact) {
 		const char *type = ul_json_str(m->config, "model_type");
 		ul_fail(err, "%s normalises queries and keys, and only exact transforms keep its function: free rotations do not", type ? type : m->arch->name);
 		ul_hint(err, "--turns exact draws quarter turns and signed permutations");
@@ -265,10 +270,8 @@ bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, b
 			ok = (l->qkv = ul_turns_fuse(&p->arena, l, m)) != NULL;
 	}
 	d.layer = -1;
-	if (ok && mode == UL_REPARAM_FULL) {
-		bool layernorm = m->norm_b != NULL; /* its mean subtraction allows no sign flips */
-		ok = (p->residual = shuffle(&d, "residual", c->hidden, !layernorm)) != NULL;
-	}
+	if (ok && mode == UL_REPARAM_FULL)
+		ok = (p->residual = shuffle(&d, "residual", c->hidden, bears.signs)) != NULL;
 	if (ok)
 		return true;
 	ul_mpu_plan_release(p);

@@ -4,6 +4,11 @@
  */
 #include "mpu_families.h"
 
+#include "base/file.h"
+
+#include <math.h>
+#include <string.h>
+
 static const ul_mpu_key key = {"thirty-two bytes of a secret key"};
 
 static void logits(ul_model *m, double *out) /* [8, vocab] */
@@ -103,4 +108,58 @@ static void test_mpu_maps__another_copy_is_another_transform(void)
 	ul_mpu_plan_release(&a);
 	ul_mpu_plan_release(&b);
 	ul_model_free(m);
+}
+
+/* What a family does not bear changes its function: a sign on one coordinate of the residual stream, where its mean is subtracted. */
+static void test_mpu_maps__no_sign_is_borne_under_layernorm(void)
+{
+	static double before[8 * 512], after[8 * 512];
+	ul_err err = {0};
+	int seen = 0;
+	for (int i = 0; i < FAMILIES; i++) {
+		ul_mpu_plan p;
+		double apart = 0;
+		ul_model *m = family_open(families[i], "ref64");
+		bool signs = ul_mpu_borne(m).signs;
+		logits(m, before);
+		NEED_OK(ul_mpu_plan_make(&p, m, UL_REPARAM_FULL, true, &key, 1, 0, &err), err);
+		p.residual->c[0][0] = -p.residual->c[0][0];
+		transform(m, &p, false);
+		logits(m, after);
+		for (int j = 0; j < 8 * m->cfg.vocab; j++)
+			apart = fmax(apart, fabs(after[j] - before[j]));
+		CHECK_MSG(signs == (apart < 1e-12), "%s: one sign more changes the logits by %g", families[i], apart);
+		seen += !signs;
+		ul_mpu_plan_release(&p);
+		ul_model_free(m);
+	}
+	CHECK(seen > 0 && seen < FAMILIES);
+}
+
+/* The table of docs/mpu.md has a row for each kind of model, and it says what is borne here. */
+static void test_mpu_maps__the_table_of_families_is_right(void)
+{
+	ul_err err = {0};
+	ul_buf doc = {0};
+	char row[512], rows[16][512];
+	int kinds = 0, listed = 0;
+	NEED_OK(ul_file_read(&doc, "docs/mpu.md", 1 << 20, &err), err);
+	for (int i = 0; i < FAMILIES; i++) {
+		ul_model *m = family_open(families[i], NULL);
+		ul_mpu_bears b = ul_mpu_borne(m);
+		const char *type = ul_json_str(m->config, "model_type");
+		snprintf(row, sizeof row, "| `%s` | permutation | permutation | signed permutation | %s | %s |", type, !b.planes ? "signed permutation" : b.angles ? "quarter turns; free angles (SGD)" : "quarter turns",
+		        b.signs ? "signed permutation" : "permutation");
+		CHECK_MSG(strstr(doc.data, row), "docs/mpu.md does not say: %s", row);
+		int same = 0;
+		while (same < kinds && strcmp(rows[same], row) != 0)
+			same++;
+		if (same == kinds)
+			snprintf(rows[kinds++], sizeof rows[0], "%s", row);
+		ul_model_free(m);
+	}
+	for (const char *at = doc.data; (at = strstr(at, "` | permutation | permutation |")); at++)
+		listed++;
+	CHECK_EQ_INT(listed, kinds);
+	ul_buf_release(&doc);
 }
