@@ -54,3 +54,25 @@ test_mpu_methods__every_method_keeps_its_result() {
 	exits 0 $U mpu client "$TMP/pub" --method rmu --forget "$TMP/world/forget.jsonl" --retain "$TMP/world/retain.jsonl" --batch 2 --steps 1 -o "$TMP/up"
 	has "$(cat "$TMP/err")" "direction of its own"
 }
+
+# One copy is trained after the other: a client takes what `unlearn run` takes on one of them, however many there are.
+test_mpu_methods__a_client_takes_what_a_run_takes() {
+	! nm "$U" 2>/dev/null | grep -q __asan_init || skip "a sanitizer keeps what is freed"
+	exits 0 $U synth -o "$TMP/world" --people 6 --public 4 --facts 2 --personal 2 --general 8 -q
+	exits 0 $U train --init llama-small --train-tokenizer 400 --data "$TMP/world/public.jsonl" --steps 1 --batch 1 -o "$TMP/m" -q
+	exits 0 $U mpu publish "$TMP/m" --secret "$TMP/secret-2" --copies 2 --noise 0.1 -o "$TMP/round-2" -q
+	exits 0 $U mpu publish "$TMP/m" --secret "$TMP/secret-6" --copies 6 --noise 0.1 -o "$TMP/round-6" -q
+	taken() { # KiB of VERB… with the same rows and steps
+		python3 -c 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' \
+			$U "$@" --forget "$TMP/world/forget.jsonl" --steps 2 --batch 4 --lr 1e-4 --threads 1 -q >"$TMP/taken" 2>"$TMP/err" || fail "$(cat "$TMP/err")"
+		cat "$TMP/taken"
+	}
+	for how in "--method npo" "--method npo --lora r=4,alpha=8,target=all-linear"; do
+		rm -rf "$TMP/out"
+		# shellcheck disable=SC2086
+		run=$(taken run "$TMP/round-2/copy-0" $how -o "$TMP/out/run") two=$(taken mpu client "$TMP/round-2" $how -o "$TMP/out/two") six=$(taken mpu client "$TMP/round-6" $how -o "$TMP/out/six")
+		[ "$run" -gt 40000 ] || fail "$run KiB: nothing was measured"
+		[ $((100 * two)) -le $((110 * run)) ] || fail "$how: a client takes $two KiB where unlearn run takes $run"
+		[ $((100 * six)) -le $((105 * two)) ] || fail "$how: a client takes $six KiB for six copies and $two for two"
+	done
+}
