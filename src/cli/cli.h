@@ -10,6 +10,7 @@
 typedef struct ul_cli ul_cli;
 typedef struct ul_verb {
 	const char *name, *usage, *summary; /* usage: "MODEL --data F [--tokens]" */
+	const char *notes; /* what its result means, printed below its options; or NULL */
 	int min_args, max_args; /* positional arguments */
 	const ul_opt *opts; /* the verb's own; the common ones come by themselves */
 	const ul_opt *const *more; /* further tables (ul_train_opts, …), NULL-terminated, or NULL */

@@ -59,6 +59,8 @@ void ul_help_verb(const ul_verb *v, ul_buf *out)
 		ul_buf_str(out, i ? "\nfurther options\n" : "\noptions of training and data\n");
 		ul_opts_help(v->more[i], out);
 	}
+	if (v->notes)
+		ul_buf_printf(out, "\n%s\n", v->notes);
 	if (takes(v, "recipe")) {
 		ul_buf_str(out, "\nrecipes (\"unlearn recipes NAME\" says what NAME sets)\n");
 		for (int i = 0; ul_recipes[i]; i++)
@@ -74,7 +76,7 @@ void ul_help_verb(const ul_verb *v, ul_buf *out)
 /* Whatever could not be had leaves the whole NULL, which json_pack makes of a part that is. */
 static json_t *one_verb(const ul_verb *v)
 {
-	return json_pack("{s:s, s:s, s:s}", "name", v->name, "usage", v->usage ? v->usage : "", "summary", v->summary);
+	return json_pack("{s:s, s:s, s:s, s:s*}", "name", v->name, "usage", v->usage ? v->usage : "", "summary", v->summary, "notes", v->notes);
 }
 
 static json_t *all_verbs(const ul_verb *const *verbs)

@@ -115,6 +115,20 @@ const ul_verb ul_mpu_attack = {
         .name = "mpu attack",
         .usage = "PUBLISHED --secret DIR [--data F] [--update DIR --forget F --holdout F]",
         .summary = "try on a round what its parties could try, and say how much they would find",
+        .notes = "attacks\n"
+                 "  1 mean of the copies                   by whoever has all of them: in it the noises cancel\n"
+                 "  2 copies aligned to one another        the same after permutations and turns were found by comparing the copies\n"
+                 "  3 that mean aligned to the base        and its coordinates found by the public base, where the round has one\n"
+                 "  4 from the update (--update)           by the server, about the client's rows: was a row among them (--holdout has others),\n"
+                 "                                         which tokens, and whole rows by gradient inversion\n"
+                 "  5 poison                               by a client: updates too long, sent twice, or turned against the model\n"
+                 "\n"
+                 "what is printed of 1 to 3, beside the secret itself and one copy whose transform the judge undid\n"
+                 "  noise left        distance from the secret in units of one copy's noise: 0 is everything, 1 no better than one copy\n"
+                 "  cosine            between what was recovered and the secret, both less the base where there is one\n"
+                 "  exact             share of numbers right to a ten-thousandth of their tensor's root mean square\n"
+                 "  NLL, accuracy     with --data, of the recovered model: mean surprise in nats a token, share of tokens most probable\n"
+                 "of 4, AUC: 0.5 tells nothing, 0 and 1 tell everything. Of 5: refused and why, or taken and how far it moves the weights.",
         .min_args = 1,
         .max_args = 1,
         .opts = opts,
