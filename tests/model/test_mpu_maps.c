@@ -148,7 +148,8 @@ static void test_mpu_maps__the_table_of_families_is_right(void)
 		ul_model *m = family_open(families[i], NULL);
 		ul_mpu_bears b = ul_mpu_borne(m);
 		const char *type = ul_json_str(m->config, "model_type");
-		snprintf(row, sizeof row, "| `%s` | permutation | permutation | signed permutation | %s | %s |", type, !b.planes ? "signed permutation" : b.angles ? "quarter turns; free angles (SGD)" : "quarter turns",
+		snprintf(row, sizeof row, "| `%s` | permutation | permutation | signed permutation | %s | %s |", type, !b.planes ? "signed permutation" : b.angles ? "quarter turns; free angles (SGD)"
+		                                                                                                                                                   : "quarter turns",
 		        b.signs ? "signed permutation" : "permutation");
 		CHECK_MSG(strstr(doc.data, row), "docs/mpu.md does not say: %s", row);
 		int same = 0;
