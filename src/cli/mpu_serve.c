@@ -74,7 +74,7 @@ static bool copy(void *ud, int round, int k, char dir[4096], char only[64], ul_e
 {
 	serving *s = ud;
 	if ((size_t)snprintf(dir, 4096, "%s/round-%d/published", s->state, round) >= 4096)
-		return ul_fail(err, "the path %.200s is too long", s->state);
+		return ul_fail(err, "paths below %.200s are longer than 4095 bytes", s->state);
 	snprintf(only, 64, "copy-%d", k);
 	return ul_is_dir(dir) || (load(s, err) && publish(s, round, dir, err));
 }

@@ -96,8 +96,8 @@ static bool judge(intake *in, int k, ul_err *err)
 	if (!ul_mpu_length(&in->s->mpu, &(ul_mpu_update){a, delta, k}, &length, &theta, err))
 		return false;
 	if (most > 0 && length > most * theta) {
-		ul_fail(err, "the update of copy %d is too large: its length is %.3g, that of the weights %.3g", k, length, theta);
-		ul_hint(err, "the session takes updates up to %g times the length of the weights (--max-update)", most);
+		ul_fail(err, "the update of copy %d is too large: its length is %.3g, and the session takes %.3g", k, length, most * theta);
+		ul_hint(err, "that is %g times the length of the weights (--max-update of mpu publish)", most);
 		return false;
 	}
 	a->shrink = ul_mpu_shrink(&in->s->mpu, length, theta);

@@ -190,7 +190,7 @@ ul_mpu_server *ul_mpu_server_new(const char *dir, ul_model *theta, ul_model *bas
 	s->mpu.theta = theta;
 	s->mpu.base = s->base = base;
 	int64_t round = 0;
-	bool ok = (size_t)snprintf(s->dir, sizeof s->dir, "%s", dir) < sizeof s->dir || ul_fail(err, "the path %s is too long", dir);
+	bool ok = (size_t)snprintf(s->dir, sizeof s->dir, "%s", dir) < sizeof s->dir || ul_fail(err, "the path %s is longer than 4095 bytes", dir);
 	ok = ok && (s->lock = ul_dir_lock(dir, false, err)) >= 0 && (s->state = read_state(dir, err)) && how_read(json_object_get(s->state, "how"), &s->mpu.how, err) &&
 	     ul_json_int(s->state, "round", 1, UL_MPU_MAX_ROUNDS + 1, &round, err) && (round > 0 || ul_fail(err, "%s/state.json names no round", dir));
 	s->mpu.round = (int)round;

@@ -37,7 +37,7 @@ static bool path_to(joined *j, int copy, const char *kind, const char *suffix, c
 {
 	if ((size_t)snprintf(path, 4096, "%s/round-%d/%s-%d%s", j->cfg->dir, j->round, kind, copy, suffix) < 4096)
 		return true;
-	return ul_fail(err, "the path %.200s is too long", j->cfg->dir);
+	return ul_fail(err, "paths below %.200s are longer than 4095 bytes", j->cfg->dir);
 }
 
 /* ---- answers ---- */
@@ -302,7 +302,7 @@ static bool take_round(joined *j, const json_t *v, ul_err *err)
 	j->rounds = (int)rounds;
 	j->copies = (int)copies;
 	if ((size_t)snprintf(path, sizeof path, "%s/round-%d", j->cfg->dir, j->round) >= sizeof path)
-		return ul_fail(err, "the path %.200s is too long", j->cfg->dir);
+		return ul_fail(err, "paths below %.200s are longer than 4095 bytes", j->cfg->dir);
 	return ul_mkdirs(path, err);
 }
 

@@ -242,7 +242,7 @@ static bool look_into(walk *w, const char *below, int depth)
 {
 	char path[4096];
 	if ((size_t)snprintf(path, sizeof path, "%s/%s", w->dir, below) >= sizeof path || depth > 16)
-		return ul_fail(w->err, "%s/%s lies too deep", w->dir, below);
+		return ul_fail(w->err, "%s/%s lies more than 16 folders deep, or its path has more than 4095 bytes", w->dir, below);
 	DIR *d = opendir(path);
 	if (!d)
 		return ul_fail(w->err, "cannot read %s: %s", path, strerror(errno));

@@ -16,7 +16,7 @@ static BIO *open_pem(const char *dir, const char *file, ul_buf *b, ul_err *err)
 {
 	char path[4096];
 	if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, file) >= sizeof path) {
-		ul_fail(err, "the path %.200s is too long", dir);
+		ul_fail(err, "paths below %.200s are longer than 4095 bytes", dir);
 		return NULL;
 	}
 	return ul_file_read(b, path, FILE_LIMIT, err) ? BIO_new_mem_buf(b->data, (int)b->len) : NULL;

@@ -25,7 +25,7 @@ bool ul_net_inbox_path(const ul_net_host *h, int round, int copy, const char *su
 {
 	if ((size_t)snprintf(path, 4096, "%s/round-%d/update-%d%s", h->cfg->dir, round, copy, suffix) < 4096)
 		return true;
-	return ul_fail(err, "the path %.200s is too long", h->cfg->dir);
+	return ul_fail(err, "paths below %.200s are longer than 4095 bytes", h->cfg->dir);
 }
 
 /* ---- a round opens ---- */
@@ -38,7 +38,7 @@ static bool make_offer(ul_net_host *h, const ul_net_round *r, int copy, ul_net_o
 	if (!h->cfg->rounds->copy(h->cfg->rounds->ud, r->round, copy, o->dir, only, err))
 		return false;
 	if ((size_t)snprintf(o->listing, sizeof o->listing, "%s/round-%d/copy-%d.listing", h->cfg->dir, r->round, copy) >= sizeof o->listing)
-		return ul_fail(err, "the path %.200s is too long", h->cfg->dir);
+		return ul_fail(err, "paths below %.200s are longer than 4095 bytes", h->cfg->dir);
 	const uint64_t any = (uint64_t)1 << 40;
 	if (ul_file_exists(o->listing) && ul_file_read(&text, o->listing, ul_net_list_limit(any), NULL) && ul_net_list_parse(&o->list, text.data, text.len, any, NULL)) {
 		ul_buf_release(&text);
@@ -391,7 +391,7 @@ bool ul_net_serve(const ul_net_server *cfg, bool *stopped, ul_err *err)
 	char path[4096];
 	*stopped = false;
 	if ((size_t)snprintf(path, sizeof path, "%s/state.db", cfg->dir) >= sizeof path)
-		return ul_fail(err, "the path %.200s is too long", cfg->dir);
+		return ul_fail(err, "paths below %.200s are longer than 4095 bytes", cfg->dir);
 	int lock = ul_dir_lock(cfg->dir, true, err); /* two servers on one state would give every copy away twice */
 	if (lock < 0)
 		return false;

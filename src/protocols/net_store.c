@@ -123,7 +123,7 @@ ul_net_store *ul_net_store_open(const char *dir, ul_net_list *l, const ul_progre
 	s->have = have;
 	s->fd = -1;
 	uint64_t seen = 0;
-	bool ok = (size_t)snprintf(s->dir, sizeof s->dir, "%s", dir) < sizeof s->dir || ul_fail(err, "the path %s is too long", dir);
+	bool ok = (size_t)snprintf(s->dir, sizeof s->dir, "%s", dir) < sizeof s->dir || ul_fail(err, "the path %s is longer than 4095 bytes", dir);
 	s->list = *l;
 	ok = ok && ul_mkdirs(dir, err);
 	for (int i = 0; ok && i < l->files; i++)
