@@ -95,11 +95,29 @@ static void man_overview(ul_buf *b)
 	              "130 interrupted, with a state to resume from.\n");
 }
 
+/* Lines and columns as they are. */
+static void man_notes(ul_buf *b, const char *notes)
+{
+	if (!notes)
+		return;
+	ul_buf_str(b, ".SH NOTES\n.nf\n");
+	for (const char *end; *notes; notes = *end ? end + 1 : end) {
+		ul_buf line = {0};
+		end = strchrnul(notes, '\n');
+		ul_buf_add(&line, notes, (size_t)(end - notes));
+		roff(b, line.data ? line.data : "");
+		ul_buf_str(b, "\n");
+		ul_buf_release(&line);
+	}
+	ul_buf_str(b, ".fi\n");
+}
+
 static void man_options(ul_buf *b, const ul_verb *v)
 {
 	man_table(b, "OPTIONS", v->opts);
 	for (int i = 0; v->more && v->more[i]; i++)
 		man_table(b, "OPTIONS OF TRAINING AND DATA", v->more[i]);
+	man_notes(b, v->notes);
 }
 
 void ul_docs_man(const ul_verb *v, ul_buf *b)

@@ -69,6 +69,7 @@ typedef struct ul_mpu_bears {
 	bool signs; /* of the residual stream: not where its mean is subtracted (LayerNorm), which bears a permutation */
 } ul_mpu_bears;
 ul_mpu_bears ul_mpu_borne(const ul_model *m);
+json_t *ul_mpu_all_families(ul_err *err); /* the same as words: [{"model_type", "ffn", "heads", "values", "queries", "residual", "adamw"}, …] of all that open */
 
 /* Draws the transform of (key, round, copy) for a model. Fails with a sentence when the family cannot bear what is asked. */
 bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, bool exact, const ul_mpu_key *key, int round, int copy, ul_err *err);

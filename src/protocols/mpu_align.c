@@ -139,7 +139,7 @@ static bool residual(pairing *x)
 	float *a = weights(x, x->from, e), *b = weights(x, x->from, x->to->embed); /* `from`: as they are */
 	a = a ? transposed(x, a, rows, e->cols) : NULL;
 	b = b ? transposed(x, b, rows, e->cols) : NULL;
-	return a && b && (x->plan->residual = matched(x, a, b, e->cols, rows, x->from->norm_b == NULL)) != NULL;
+	return a && b && (x->plan->residual = matched(x, a, b, e->cols, rows, ul_mpu_borne(x->from).signs)) != NULL;
 }
 
 /* ---- one layer by role ---- */
@@ -386,7 +386,7 @@ static bool residual_again(pairing *x)
 	const ul_config *c = x->c;
 	int width = (x->from->embed->rows < ROWS ? x->from->embed->rows : ROWS) + 2 * c->ffn * c->layers;
 	float *a = surroundings(x, x->from, width), *b = a ? surroundings(x, x->to, width) : NULL;
-	x->plan->residual = b ? matched(x, a, b, c->hidden, width, x->from->norm_b == NULL) : NULL;
+	x->plan->residual = b ? matched(x, a, b, c->hidden, width, ul_mpu_borne(x->from).signs) : NULL;
 	memset(x->plan->layer, 0, (size_t)c->layers * sizeof *x->plan->layer);
 	ul_free(a);
 	ul_free(b);

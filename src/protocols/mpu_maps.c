@@ -3,7 +3,7 @@
  *
  * Every transform used here sends coordinate i to at most two source coordinates: permutations, sign flips, rotations in rotary
  * planes, and what is composed of them. One type (ul_turns) therefore serves all weights, fused or not, and its inverse on updates
- * is its transpose. Which family bears which: ul_mpu_borne, and the table of docs/mpu.md.
+ * is its transpose. Which family bears which: mpu_families.c.
  *
  *   FFN hidden units     permutation
  *   q, k of a KV group   a turn in each rotary plane (i, i + rot/2), shared by the key head and its query heads; columns that do
@@ -240,11 +240,6 @@ static bool layer_attention(ul_mpu_plan *p, const draw *d, ul_mpu_layer *l)
 	return l->q && l->o && (p->mode == UL_REPARAM_PAPER || layer_heads(p, d, l));
 }
 
-ul_mpu_bears ul_mpu_borne(const ul_model *m)
-{
-	return (ul_mpu_bears){.planes = m->cfg.rot > 0, .angles = !m->cfg.qk_norm, .signs = !m->norm_b};
-}
-
 bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, bool exact, const ul_mpu_key *key, int round, int copy, ul_err *err)
 {
 	const ul_config *c = &m->cfg;
@@ -252,7 +247,7 @@ bool ul_mpu_plan_make(ul_mpu_plan *p, const ul_model *m, enum ul_reparam mode, b
 	*p = (ul_mpu_plan){.mode = mode, .exact = exact, .model = m};
 	if (mode == UL_REPARAM_NONE)
 		return true;
-	if (!bears.angles && !exact) {
+	if (bears.planes && !bears.angles && !exact) {
 		const char *type = ul_json_str(m->config, "model_type");
 		ul_fail(err, "%s normalises queries and keys, and only exact transforms keep its function: free rotations do not", type ? type : m->arch->name);
 		ul_hint(err, "--turns exact draws quarter turns and signed permutations");

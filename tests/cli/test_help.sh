@@ -76,6 +76,18 @@ test_help__lists_say_everything() {
 	has "$(cat "$TMP/err")" "did you mean \"npo\""
 }
 
+# Every kind of model that opens has a line; a table for people, one for documents, and a list for programs.
+test_help__families_of_mpu() {
+	exits 0 "$U" mpu families
+	for type in $("$U" archs --json | python3 -c 'import json, sys; print(*(t for a in json.load(sys.stdin) for t in a["model_types"]))'); do
+		grep -qE "^$type +permutation" "$TMP/out" || fail "mpu families does not list $type"
+	done
+	exits 0 "$U" mpu families --json
+	has "$(cat "$TMP/out")" '{"model_type":"qwen3","ffn":"permutation","heads":"permutation","values":"signed permutation","queries":"quarter turns","residual":"signed permutation","adamw":"all"}'
+	exits 0 "$U" mpu families --markdown
+	has "$(cat "$TMP/out")" '| `qwen3` | permutation |'
+}
+
 test_help__for_programs() {
 	for v in "" train run export "mpu simulate" mpu; do
 		exits 0 "$U" help $v --json
