@@ -10,10 +10,10 @@
 static const ul_opt opts[] = {
         {"secret", UL_OPT_TEXT, AT(secret), NULL, 0, 0, NULL, "the server's secret folder, to judge by; of what is in it attackers are told only which public model the base is", "DIR"},
         {"data", UL_OPT_TEXT, AT(data), NULL, 0, 0, NULL, "rows that the secret and the recovered models are scored on: mean NLL, and the share of tokens that are most probable", "F"},
-        {"update", UL_OPT_TEXT, AT(update), NULL, 0, 0, NULL, "a client's update of this round: what does it tell the server?", "DIR"},
+        {"update", UL_OPT_TEXT, AT(update), NULL, 0, 0, NULL, "a client's update of this round, which attack 4 reads: what does it tell the server? The first copy in it is taken", "DIR"},
         {"forget", UL_OPT_TEXT, AT(forget), NULL, 0, 0, NULL, "with --update: the rows it was made from", "F"},
         {"retain", UL_OPT_TEXT, AT(retain), NULL, 0, 0, NULL, "with --update: the retain rows it was made from", "F"},
-        {"holdout", UL_OPT_TEXT, AT(holdout), NULL, 0, 0, NULL, "with --update: rows that it was not made from", "F"},
+        {"holdout", UL_OPT_TEXT, AT(holdout), NULL, 0, 0, NULL, "with --update: rows that it was not made from, to tell the forgotten ones from", "F"},
         {0},
 };
 
@@ -99,6 +99,8 @@ static int run(ul_cli *c, const void *given)
 	a.published = c->arg[0];
 	if (!a.secret)
 		return ul_work_usage(c, "mpu attack needs --secret DIR to judge what was found");
+	if (!a.update && (a.forget || a.retain || a.holdout))
+		return ul_work_usage(c, "--forget, --retain and --holdout say what is known of an update: --update DIR must name it");
 	if (a.update && !a.forget)
 		return ul_work_usage(c, "--update needs --forget F, the rows it was made from");
 	if (!ul_mpu_attack_run(&a, &found, &c->err))
@@ -113,22 +115,30 @@ static int run(ul_cli *c, const void *given)
 
 const ul_verb ul_mpu_attack = {
         .name = "mpu attack",
-        .usage = "PUBLISHED --secret DIR [--data F] [--update DIR --forget F --holdout F]",
+        .usage = "PUBLISHED --secret DIR [--data F] [--update DIR --forget F [--retain F] [--holdout F]]",
         .summary = "try on a round what its parties could try, and say how much they would find",
-        .notes = "attacks\n"
-                 "  1 mean of the copies                   by whoever has all of them: in it the noises cancel\n"
-                 "  2 copies aligned to one another        the same after permutations and turns were found by comparing the copies\n"
-                 "  3 that mean aligned to the base        and its coordinates found by the public base, where the round has one\n"
-                 "  4 from the update (--update)           by the server, about the client's rows: was a row among them (--holdout has others),\n"
-                 "                                         which tokens, and whole rows by gradient inversion\n"
-                 "  5 poison                               by a client: updates too long, sent twice, or turned against the model\n"
+        .notes = "attacks, by whom, and what each needs\n"
+                 "  1 mean of the copies             whoever holds all of them: their weighted mean, in which the noises cancel\n"
+                 "  2 copies aligned to one another  the same, after permutations and turns were found by comparing the copies\n"
+                 "  3 that mean aligned to the base  the same in the coordinates of the public base; tried where the round was published with --base\n"
+                 "  4 from the update                the server, about the client's rows; tried with --update and --forget, and --retain where it had such\n"
+                 "  5 poison                         a client: updates too long, sent twice, or turned against the model, on the server's own check\n"
                  "\n"
-                 "what is printed of 1 to 3, beside the secret itself and one copy whose transform the judge undid\n"
-                 "  noise left        distance from the secret in units of one copy's noise: 0 is everything, 1 no better than one copy\n"
-                 "  cosine            between what was recovered and the secret, both less the base where there is one\n"
-                 "  exact             share of numbers right to a ten-thousandth of their tensor's root mean square\n"
-                 "  NLL, accuracy     with --data, of the recovered model: mean surprise in nats a token, share of tokens most probable\n"
-                 "of 4, AUC: 0.5 tells nothing, 0 and 1 tell everything. Of 5: refused and why, or taken and how far it moves the weights.",
+                 "what is printed of 1 to 3, and to compare with of the secret itself and of a copy whose transform the judge undid\n"
+                 "  noise left   distance from the secret in units of one copy's noise: 0 everything was found, 1 no more than one copy shows\n"
+                 "  cosine       between what was found and the secret, both less the base where there is one: 1 the same direction\n"
+                 "  exact        share of numbers right to a ten-thousandth of their tensor's root mean square\n"
+                 "  mean NLL     with --data: how surprising the rows are to what was found, in nats a token\n"
+                 "  accuracy     with --data: share of their tokens that it finds most probable\n"
+                 "\n"
+                 "what is printed of 4\n"
+                 "  forgotten rows told from others, AUC  with --holdout: how often a forgotten row rose more in surprise than one of these; 0.5 tells nothing\n"
+                 "  tokens told from others, AUC          how often a token of the client's rows moved further in the embedding than one of no row;\n"
+                 "                                        0.5 tells nothing, less as much as more\n"
+                 "  gradient inversion                    rows rebuilt word for word from how one matrix changed, and that change's rank of the largest possible\n"
+                 "\n"
+                 "what is printed of 5: refused, with the server's sentence, or taken, with how far it moves the weights as a share of their length and,\n"
+                 "with --data, what the model is then worth; and the farthest that one copy can move them.",
         .min_args = 1,
         .max_args = 1,
         .opts = opts,

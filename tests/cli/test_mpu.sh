@@ -441,6 +441,8 @@ P
 	done
 	exits 0 $U mpu attack "$TMP/pub" --secret "$TMP/secret"
 	has "$(cat "$TMP/out")" "nothing limits how far"
+	exits 2 $U mpu attack "$TMP/pub" --secret "$TMP/secret" --holdout "$TMP/pub/manifest.json"
+	has "$(cat "$TMP/err")" "--update DIR must name it"
 	! grep -qw "nan\|inf" "$TMP/out" || fail "$(cat "$TMP/out")"
 }
 
