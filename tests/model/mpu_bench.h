@@ -184,6 +184,7 @@ static inline errors errors_at(bench *b, double kappa, const double *u)
 static inline double independent(bench *b, double kappa, const double *u, size_t n)
 {
 	enum { KEYS = 4 };
+	const ul_mpu_key key = b->key;
 	double *sum = calloc(3 * n, sizeof *sum);
 	NEED(sum);
 	b->how = (ul_mpu_how){.copies = 2, .rounds = 1, .server_lr = 1, .noise = kappa, .exact = true};
@@ -195,6 +196,7 @@ static inline double independent(bench *b, double kappa, const double *u, size_t
 			sum[e] += b->update[0][e] / KEYS;
 	}
 	b->update[0] = NULL;
+	b->key = key;
 	double d = distance(sum, u, n);
 	free(sum);
 	return d;
