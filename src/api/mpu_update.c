@@ -163,6 +163,21 @@ static bool wanted(const client *cl, int k)
 	return !cl->c->copies && path && ul_is_dir(path);
 }
 
+/* --copies before any work is done: numbers with commas between them, each of a copy that the round has. */
+static bool check_copies(const client *cl, ul_err *err)
+{
+	int last = cl->job->copies - 1;
+	if (cl->c->copies && !*cl->c->copies)
+		return ul_fail(err, "--copies names no copy; this round has copies 0 to %d", last);
+	for (const char *s = cl->c->copies; s && *s;) {
+		size_t n = strspn(s, "0123456789"), item = strcspn(s, ",");
+		if (!n || n != item || n > 9 || strtol(s, NULL, 10) > last)
+			return ul_fail(err, "--copies names \"%.*s\", and this round has copies 0 to %d", (int)(item < 32 ? item : 32), s, last);
+		s += n + (s[n] == ',');
+	}
+	return true;
+}
+
 /* ---- the folder ---- */
 
 /* work.json says of which round and settings the finished copies are; it is gone when the update is whole. */
@@ -238,7 +253,7 @@ static bool acceptable(client *cl, ul_err *err)
 		}
 		return ok;
 	}
-	return ul_fail(err, "%s holds none of the copies wanted", cl->published);
+	return ul_fail(err, "%s holds the folder of no copy, copy-0 to copy-%d", cl->published, cl->job->copies - 1);
 }
 
 static bool open_round(client *cl, ul_err *err)
@@ -250,6 +265,8 @@ static bool open_round(client *cl, ul_err *err)
 		return ul_fail(err, "%s is an update, not a published round", cl->published);
 	cl->job->round = (int)json_integer_value(json_object_get(cl->round, "round"));
 	cl->job->copies = (int)json_integer_value(json_object_get(cl->round, "copies"));
+	if (!check_copies(cl, err))
+		return false;
 	if (cl->c->identity)
 		return ul_mpu_signer_open(&cl->signer, cl->c->identity, true, err);
 	return ul_secret_bytes(cl->signer.secret, sizeof cl->signer.secret, err) && ul_mpu_signer_fill(&cl->signer, err);

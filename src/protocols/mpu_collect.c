@@ -55,7 +55,7 @@ static bool delta(void *ud, int i, float *room, ul_mpu_delta *out, ul_err *err)
 static bool same_shapes(const ul_model *theta, const ul_model *u, int k, ul_err *err)
 {
 	if (theta->arch != u->arch || theta->params != u->params)
-		return ul_fail(err, "the update of copy %d is of another architecture", k);
+		return ul_fail(err, "the update of copy %d is of another architecture: %s with %d tensors, and %s with %d was published", k, u->arch->name, u->params, theta->arch->name, theta->params);
 	for (int i = 0; i < theta->params; i++) {
 		const ul_param *p = theta->param[i], *d = u->param[i];
 		if (strcmp(p->name, d->name) || p->rows != d->rows || p->cols != d->cols)
@@ -96,7 +96,7 @@ static bool judge(intake *in, int k, ul_err *err)
 	if (!ul_mpu_length(&in->s->mpu, &(ul_mpu_update){a, delta, k}, &length, &theta, err))
 		return false;
 	if (most > 0 && length > most * theta) {
-		ul_fail(err, "the update of copy %d is too large: its length is %.3g, and the session takes %.3g", k, length, most * theta);
+		ul_fail(err, "the update of copy %d is too large: its length is %.5g, and the session takes %.5g", k, length, most * theta);
 		ul_hint(err, "that is %g times the length of the weights (--max-update of mpu publish)", most);
 		return false;
 	}
@@ -110,15 +110,16 @@ static bool belongs(const ul_mpu_server *s, const json_t *m, const char *dir, ul
 	int64_t round = json_integer_value(json_object_get(m, "round"));
 	if (strcmp(ul_json_str(m, "kind"), "mpu update"))
 		return ul_fail(err, "%s is a round, not an update", dir);
-	if (strcmp(ul_json_str(m, "session"), ul_json_str(s->state, "session")))
-		return ul_fail(err, "%s is an update of another session", dir);
+	const char *theirs = ul_json_str(m, "session"), *ours = ul_json_str(s->state, "session");
+	if (strcmp(theirs, ours))
+		return ul_fail(err, "%s is an update of another session, %.16s…; this one is %.16s…", dir, theirs, ours);
 	if (ul_mpu_server_done(s))
 		return ul_fail(err, "all %d rounds of this session are over: nothing is applied twice", s->mpu.how.rounds);
 	if (round != s->mpu.round)
 		return ul_fail(err, "%s is an update of round %lld, and round %d is open: nothing is applied twice", dir, (long long)round, s->mpu.round);
 	if (!of)
 		return ul_fail(err, "round %d has not been published yet", s->mpu.round);
-	return !strcmp(of, ul_json_str(m, "of")) || ul_fail(err, "%s was made from other copies than those that were published", dir);
+	return !strcmp(of, ul_json_str(m, "of")) || ul_fail(err, "%s was made from other copies than those that were published: from the manifest %.16s…, not %.16s…", dir, ul_json_str(m, "of"), of);
 }
 
 static const char *weights_sha(const json_t *m, int k, bool lora)

@@ -50,7 +50,7 @@ static bool check_files(const json_t *m, ul_err *err)
 	size_t i;
 	bool ok = seen && json_is_array(files) && json_array_size(files) > 0 && json_array_size(files) <= UL_MPU_MAX_FILES;
 	if (!ok)
-		ul_fail(err, "manifest.json: \"files\" is no list of 1 to %d files", UL_MPU_MAX_FILES);
+		ul_fail(err, "manifest.json: \"files\" is no list of 1 to %d files, but of %zu", UL_MPU_MAX_FILES, json_array_size(files));
 	json_array_foreach(files, i, f)
 	{
 		const char *path = ul_json_str(f, "path");
@@ -68,7 +68,7 @@ static bool check_round(const json_t *m, ul_err *err)
 {
 	const char *moves = ul_json_str(m, "transforms");
 	if (!moves || (strcmp(moves, "none") && strcmp(moves, "exact") && strcmp(moves, "any")))
-		return ul_fail(err, "manifest.json: \"transforms\" is none of none, exact, any");
+		return ul_fail(err, "manifest.json: \"transforms\" is \"%.32s\" and none of none, exact, any", moves ? moves : "");
 	return check_number(m, "rounds", 1, UL_MPU_MAX_ROUNDS, err) && check_number(m, "copies", 1, UL_MPU_MAX_COPIES, err);
 }
 
@@ -80,7 +80,7 @@ static bool check_updates(const json_t *m, ul_err *err)
 	if (!check_hex(m, "of", 64, err))
 		return false;
 	if (!json_is_array(list) || json_array_size(list) < 1 || json_array_size(list) > UL_MPU_MAX_COPIES)
-		return ul_fail(err, "manifest.json: \"updates\" is no list of 1 to %d updates", UL_MPU_MAX_COPIES);
+		return ul_fail(err, "manifest.json: \"updates\" is no list of 1 to %d updates, but of %zu", UL_MPU_MAX_COPIES, json_array_size(list));
 	json_array_foreach(list, i, u)
 	{
 		const char *type = ul_json_str(u, "type");
@@ -90,7 +90,7 @@ static bool check_updates(const json_t *m, ul_err *err)
 		if (seen[copy])
 			return ul_fail(err, "manifest.json: copy %d is listed twice", copy);
 		if (!type || (strcmp(type, "full") && strcmp(type, "lora")))
-			return ul_fail(err, "manifest.json: the update of copy %d is neither full nor lora", copy);
+			return ul_fail(err, "manifest.json: the update of copy %d is \"%.32s\", neither full nor lora", copy, type ? type : "");
 		seen[copy] = true;
 	}
 	return true;
@@ -100,14 +100,14 @@ json_t *ul_mpu_manifest_parse(const char *text, size_t n, ul_err *err)
 {
 	json_t *m = n > UL_MPU_MANIFEST_LIMIT ? NULL : ul_json_parse(text, n, "manifest.json", err);
 	if (!m) {
-		ul_fail(err, "manifest.json has more than %d bytes", UL_MPU_MANIFEST_LIMIT);
+		ul_fail(err, "manifest.json has %zu bytes; %d are possible", n, UL_MPU_MANIFEST_LIMIT);
 		return NULL;
 	}
 	const char *kind = ul_json_str(m, "kind");
 	bool round = kind && !strcmp(kind, "mpu round"), update = kind && !strcmp(kind, "mpu update");
 	bool ok = json_is_object(m) && (round || update);
 	if (!ok)
-		ul_fail(err, "manifest.json is of no round and no update of MPU");
+		ul_fail(err, "manifest.json: \"kind\" is \"%.32s\", neither mpu round nor mpu update", kind ? kind : "");
 	ok = ok && check_number(m, "schema", 1, 1, err) && check_number(m, "round", 1, UL_MPU_MAX_ROUNDS, err);
 	ok = ok && check_hex(m, "session", 32, err) && check_hex(m, "key", 64, err) && check_files(m, err);
 	ok = ok && (round ? check_round(m, err) : check_updates(m, err));

@@ -161,7 +161,7 @@ static bool push_run(push *p, const json_t *run, ul_err *err)
 	int64_t file = json_integer_value(json_array_get(run, 0)), at = json_integer_value(json_array_get(run, 1)), n = json_integer_value(json_array_get(run, 2));
 	char url[96], path[4096 + UL_NET_NAME + 2];
 	if (file < 0 || file >= p->list.files || at < 0 || n <= 0 || n > UL_NET_WINDOW || (uint64_t)at + (uint64_t)n > p->list.file[file].size)
-		return ul_fail(err, "the server asks for bytes that the update does not have");
+		return ul_fail(err, "the server asks for %lld bytes at %lld of file %lld, which the update does not have, or for more than %d at a time", (long long)n, (long long)at, (long long)file, UL_NET_WINDOW);
 	const ul_net_file *f = &p->list.file[file];
 	snprintf(url, sizeof url, "/v1/round/%d/copy/%d/file/%d", p->j->round, p->copy, (int)file);
 	snprintf(path, sizeof path, "%s/%s", p->dir, f->name);
@@ -343,7 +343,7 @@ static bool join(joined *j, ul_err *err)
 		waiting = none;
 		losses = j->lost ? losses + 1 : 0;
 		if (losses > 10)
-			return ul_fail(err, "the server refuses again and again: %s", j->sentence);
+			return ul_fail(err, "the server refuses %d times in a row: %s", losses, j->sentence);
 		if (left == 0 || j->lost)
 			ul_net_link_wait(j->link, none ? 2 : 0.5);
 		if (ul_net_link_stopped(j->link))

@@ -237,7 +237,7 @@ bool ul_net_store_feed(ul_net_store *s, const void *data, size_t n, enum ul_net_
 	const char *p = data;
 	*why = UL_NET_CHANGED;
 	if (s->fd < 0 || n > s->end - s->at)
-		return ul_fail(err, "more bytes of \"%s\" came than were announced", f->name);
+		return ul_fail(err, "%zu bytes of \"%s\" came where %llu were announced", n, f->name, (unsigned long long)(s->fd < 0 ? 0 : s->end - s->at));
 	while (n) {
 		size_t chunk = (size_t)(s->at / UL_NET_CHUNK);
 		uint64_t chunk_end = (uint64_t)chunk * UL_NET_CHUNK + ul_net_chunk_bytes(f, chunk);

@@ -266,6 +266,8 @@ test_mpu__bad_updates_are_refused() {
 	fresh; cp "$TMP/bad/copy-1/model.safetensors" "$TMP/bad/copy-0/model.safetensors"; edit "$TMP/bad" ''; bad "same bytes" bad
 	exits 0 $U mpu client "$TMP/pub" $C --copies 1 -o "$TMP/one"
 	bad "no update of copy 0" one
+	for names in 0,3 0,all 1,,2; do refuses "this round has copies 0 to 2" $U mpu client "$TMP/pub" $C --copies $names -o "$TMP/none"; done
+	[ ! -e "$TMP/none" ] || fail "work was begun before --copies was read to its end"
 	refuses "came back twice" $U mpu collect "$TMP/secret" "$TMP/up" "$TMP/one"
 	exits 0 $U mpu publish tests/golden/methods/ref --secret "$TMP/other" -o "$TMP/otherpub" --copies 3 --noise 0.1 --quiet
 	exits 0 $U mpu client "$TMP/otherpub" $C -o "$TMP/foreign"

@@ -117,8 +117,8 @@ static void test_mpu_manifest__hostile_texts_are_refused(void)
 	CHECK_FAILS(changed("copy-0/config.json", "copy-0/model.safetensors", true, &err), err, "listed twice");
 	CHECK_FAILS(changed("\"round\": 1", "\"round\": 0", true, &err), err, "round");
 	CHECK_FAILS(changed("\"copies\": 2", "\"copies\": 65", true, &err), err, "copies");
-	CHECK_FAILS(changed("mpu round", "mpu orbit", true, &err), err, "no round and no update");
-	CHECK_FAILS(changed("\"transforms\": \"exact\"", "\"transforms\": \"magic\"", true, &err), err, "transforms");
+	CHECK_FAILS(changed("mpu round", "mpu orbit", true, &err), err, "\"mpu orbit\", neither mpu round nor mpu update");
+	CHECK_FAILS(changed("\"transforms\": \"exact\"", "\"transforms\": \"magic\"", true, &err), err, "\"magic\" and none of none, exact, any");
 	CHECK_FAILS(changed("\"bytes\": 2", "\"bytes\": -2", true, &err), err, "bytes");
 	CHECK_FAILS(changed("00112233445566778899aabbccddeeff", "00112233445566778899aabbccddeefg", true, &err), err, "session");
 }
